@@ -19,6 +19,10 @@ const linearClasses = 32
 // arenaClasses is the number of size classes, which reach up to 4 MiB.
 const arenaClasses = linearClasses + 1 + 4*13
 
+// firstUnit is where the first record is: in a cache line of its own, so that records of whole lines are in no more lines
+// than they need.
+const firstUnit = 64 / unit
+
 // arena allocates records and sets. It reuses freed memory within a size class.
 type arena struct {
 	array[[unit]byte]
@@ -31,7 +35,7 @@ type arena struct {
 
 func (a *arena) reserve(b *budget) (err error) {
 	a.array, err = newArray[[unit]byte](b, int(min(min(b.limit, maxArena)/unit, maxUnits)))
-	a.next = 1
+	a.next = firstUnit
 	return err
 }
 
@@ -40,6 +44,7 @@ type header struct {
 	hash   [2]uint64
 	refs   uint32
 	tag    uint32 // for checkRecord: 0 in use, freed, or the epoch in which it was retired
+	value  uint32 // of a record: LOCAL_PREF; of a set: the number of its routes
 	set    bool
 	class  uint8 // size class
 	flags  uint8 // of a record: hasLocalPref, hasMED, internal

@@ -260,7 +260,7 @@ func (x *Route) Origin() route.Origin { return route.Origin(x.record.origin) }
 
 // LocalPref returns the local preference, and whether the route has one.
 func (x *Route) LocalPref() (uint32, bool) {
-	return x.record.localPref, x.record.flags&hasLocalPref != 0
+	return x.record.value, x.record.flags&hasLocalPref != 0
 }
 
 // MED returns the multi-exit discriminator, and whether the route has one.

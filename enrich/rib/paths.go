@@ -138,7 +138,7 @@ func (x *record) preference() uint32 {
 	if x.flags&hasLocalPref == 0 {
 		return 100
 	}
-	return x.localPref
+	return x.value
 }
 
 // medNeighbor returns the neighbouring AS whose MEDs can be compared (RFC 4271 section 9.1.2.2 c, RFC 5065 section

@@ -20,11 +20,9 @@ type record struct {
 	large       uint16
 	segments    uint16 // words of the original path if it is not one sequence; else 0
 	length      uint16 // path length for route selection (RFC 4271 section 9.1.2.2)
-	localPref   uint32
 	med         uint32
 	originAS    uint32
 	firstAS     uint32
-	_           uint32
 	nextHop     flow.Addr
 }
 
@@ -132,7 +130,7 @@ func (r *RIB) newRecord(hash route.Hash, a *route.Attributes) (uint32, error) {
 	}
 	x.hops, x.segments, x.length = uint16(s.hops), uint16(s.segments), uint16(min(s.length, math.MaxUint16))
 	x.communities, x.extended, x.large = uint16(len(a.Communities)), uint16(len(a.Extended)), uint16(len(a.Large))
-	x.localPref, x.med, x.nextHop = a.LocalPref, a.MED, a.NextHop
+	x.value, x.med, x.nextHop = a.LocalPref, a.MED, a.NextHop
 	x.originAS, x.firstAS = 0, 0
 	p := x.parts()
 	copy(p.extended, a.Extended)
@@ -181,11 +179,7 @@ type setPath struct {
 
 // set holds the routes of one router to a prefix if there are several, or if one has a path identifier. The best route
 // is first. Equal sets share memory. The routes follow this fixed part.
-type set struct {
-	header
-	count uint32
-	_     uint32
-}
+type set struct{ header }
 
 const (
 	setBytes     = int(unsafe.Sizeof(set{}))
@@ -194,7 +188,7 @@ const (
 
 func (r *RIB) setPaths(n uint32) []setPath {
 	s := (*set)(r.arena.at(n))
-	return unsafe.Slice((*setPath)(unsafe.Add(unsafe.Pointer(s), setBytes)), s.count)
+	return unsafe.Slice((*setPath)(unsafe.Add(unsafe.Pointer(s), setBytes)), s.value)
 }
 
 // newSet adds a set of paths with one reference, which the caller owns. The set has a reference to each record.
@@ -204,7 +198,7 @@ func (r *RIB) newSet(hash route.Hash, paths []setPath) (uint32, error) {
 		return 0, err
 	}
 	s := (*set)(r.arena.at(n))
-	s.hash, s.refs, s.set, s.count = hash, 1, true, uint32(len(paths))
+	s.hash, s.refs, s.set, s.value = hash, 1, true, uint32(len(paths))
 	copy(r.setPaths(n), paths)
 	for i := range paths {
 		r.arena.header(paths[i].record).refs++
