@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/metranova/flow-collector/decoder/bgp"
@@ -26,7 +27,7 @@ type batcher struct {
 // filling returns the batch that is being filled, and takes one if there is none.
 func (x *batcher) filling() *route.Batch {
 	if x.batch == nil {
-		x.batch = x.station.takeBatch()
+		x.batch = x.station.batches.take()
 	}
 	return x.batch
 }
@@ -42,25 +43,36 @@ func (x *batcher) give(of item) {
 		return
 	}
 	if len(b.Changes)+len(b.Complete) == 0 {
-		x.station.putBatch(b)
+		x.station.batches.put(b)
 		return
 	}
 	of.batch = b
 	x.station.items <- of
 }
 
-// takeBatch waits for a batch that can be filled. The writer puts it back.
-func (s *Station) takeBatch() *route.Batch {
-	if b := <-s.batches; b != nil {
+// batchPool has the batches of all sessions. One that was used last is used next, and the garbage collector takes those
+// that are not used, so that only a flood from many sessions takes memory for maxBatches.
+type batchPool struct {
+	taken chan struct{} // one element for each batch that is taken
+	free  sync.Pool
+}
+
+func newBatchPool() *batchPool { return &batchPool{taken: make(chan struct{}, maxBatches)} }
+
+// take waits for a batch that can be filled. The writer puts it back.
+func (p *batchPool) take() *route.Batch {
+	p.taken <- struct{}{}
+	if b, is := p.free.Get().(*route.Batch); is {
 		return b
 	}
 	return &route.Batch{Decode: bgp.Decode}
 }
 
-// putBatch puts a batch back.
-func (s *Station) putBatch(b *route.Batch) {
+// put puts a batch back.
+func (p *batchPool) put(b *route.Batch) {
 	b.Reset()
-	s.batches <- b
+	p.free.Put(b)
+	<-p.taken
 }
 
 // full reports whether a batch goes to the writer. The writer applies an End-of-RIB after all changes of its batch, so

@@ -255,7 +255,7 @@ func viewOf(statistic uint16) (bmp.View, bool) {
 
 // applyView applies a batch of a view to the routing table.
 func (s *Station) applyView(v *view, b *route.Batch) {
-	defer s.putBatch(b)
+	defer s.batches.put(b)
 	m, x := v.session.router, v.session
 	if m.session != x {
 		return // a newer session has replaced this one

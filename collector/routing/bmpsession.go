@@ -155,7 +155,7 @@ func (s *Station) serveBMP(c net.Conn, address netip.Addr, established func()) b
 	}
 	_ = c.SetReadDeadline(time.Time{})
 	established()
-	r.resize(64<<10, 4096) // body stays in the old buffer
+	r.resize(readBuffer, bgp.MaxMessage) // body stays in the old buffer
 	var info bmp.Information
 	if kind == bmp.Initiation {
 		info = bmp.ReadInformation(body, kind)

@@ -128,7 +128,7 @@ func (s *Station) tick(now time.Time) {
 
 // applyBatch applies a session's batch to the routing table.
 func (s *Station) applyBatch(x *session, b *route.Batch) {
-	defer s.putBatch(b)
+	defer s.batches.put(b)
 	p := x.peer
 	if p == nil || p.session != x {
 		return // a newer session has replaced this one

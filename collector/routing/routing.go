@@ -85,7 +85,7 @@ type Station struct {
 	writing      sync.WaitGroup
 	bgpGate      *gate
 	bmpGate      *gate
-	batches      chan *route.Batch // batches that can be filled; nil: it is allocated when it is taken
+	batches      *batchPool
 	mrtFiles     []*mrtFile
 
 	// Only the writer uses these.
@@ -131,11 +131,8 @@ func Open(o Options) (*Station, error) {
 	s := &Station{Options: o, rib: table, items: make(chan item, 8),
 		peers: map[peerKey]*peer{}, bmpRouters: map[bmpRouterKey]*bmpRouter{},
 		bgpGate: newGate(maxSessions, maxOfAddress, attemptHold),
-		bmpGate: newGate(maxBMPRouters, maxOfAddress, attemptHold), batches: make(chan *route.Batch, maxBatches)}
+		bmpGate: newGate(maxBMPRouters, maxOfAddress, attemptHold), batches: newBatchPool()}
 	s.life, s.stop = context.WithCancel(context.Background())
-	for range maxBatches {
-		s.batches <- nil
-	}
 	s.Log = logging.Sampled(o.Log, linesAMinute)
 	s.BMP.setDefaults()
 	s.LookEvery = cmp.Or(o.LookEvery, lookEvery)

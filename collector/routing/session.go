@@ -45,10 +45,10 @@ const (
 	// restartTime is the restart time that our OPEN announces, in seconds (RFC 4724).
 	restartTime = 120
 	// receiveBuffer is the size of the socket's receive buffer, firstBuffer of ours until the session is established,
-	// readBuffer from then on, in bytes.
+	// readBuffer from then on, in bytes. That has room for the longest message.
 	receiveBuffer = 4 << 20
 	firstBuffer   = 4 << 10
-	readBuffer    = 256 << 10
+	readBuffer    = 64 << 10
 )
 
 // serve runs a BGP connection until it ends. It calls established when OPENs are exchanged.
@@ -67,7 +67,7 @@ func (s *Station) serve(c net.Conn, address netip.Addr, established func()) {
 		return
 	}
 	established()
-	r.resize(readBuffer, bgp.MaxExtended)
+	r.resize(readBuffer, bgp.MaxMessage)
 	rules := bgp.Agreed(&x.ours, &x.theirs)
 	rules.Lenient = s.recorded
 	x.walker = bgp.NewWalker(rules, s.rib.Hasher())
