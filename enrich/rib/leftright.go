@@ -31,11 +31,16 @@ type leftRight struct {
 // that differ in their last byte alone have a node of their own for each byte before.
 const (
 	// triePrefixBytes is about what a prefix takes in the three tries, with its entry in prefixes.idle.
-	triePrefixBytes = 104
+	triePrefixBytes = 105 * withGarbage / live
 	// trieLeafBytes is about what a prefix takes besides if it is a leaf with its bits.
-	trieLeafBytes = 3 * 48
+	trieLeafBytes = 145 * withGarbage / live
 	// trieNodeBytes is about what a node takes in the three tries: 128 bytes in bart.Table, 384 in each bart.Fast.
-	trieNodeBytes = 128 + 2*384
+	trieNodeBytes = 895 * withGarbage / live
+
+	// For each live bytes in the heap there are withGarbage bytes in it at the most before garbage is collected: the
+	// collector's percentage for garbage is 40 or less.
+	live        = 5
+	withGarbage = 7
 )
 
 // treeChange is an added prefix, or a removed one if number is 0.
