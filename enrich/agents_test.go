@@ -111,7 +111,7 @@ func TestRouteMaps(t *testing.T) {
 			func(r *flow.Record) { r.EgressVRF, r.MPLSRD = 8, rd }, "1 hit"},
 		{"unknown VRF", "192.0.2.2", with(RouteOptions{}), func(r *flow.Record) { r.MPLSRD = rd }, "2 hit"},
 		{"unknown VRF, none", "192.0.2.2", with(RouteOptions{StrictVRF: true}),
-			func(r *flow.Record) { r.MPLSRD = rd }, "0 miss"},
+			func(r *flow.Record) { r.MPLSRD = rd }, "0 no VRF"},
 		{"default route", "192.0.2.3", with(RouteOptions{}), nil, "3 default"},
 		{"default route followed", "192.0.2.3", with(RouteOptions{FollowDefault: 1}), nil, "1 hit"},
 		{"default route followed without better", "192.0.2.3", with(RouteOptions{FollowDefault: 1}),
@@ -139,7 +139,7 @@ func TestRouteMaps(t *testing.T) {
 			got := fmt.Sprint(row.DstASID)
 			e.End()
 			for name, n := range map[string]uint64{"hit": e.RouteCounts().Hit, "default": e.RouteCounts().Default,
-				"miss": e.RouteCounts().Miss, "no router": e.RouteCounts().NoRouter,
+				"miss": e.RouteCounts().Miss, "no VRF": e.RouteCounts().NoVRF, "no router": e.RouteCounts().NoRouter,
 				"fallback": e.RouteCounts().Fallback} {
 				if n > 0 {
 					got += " " + name

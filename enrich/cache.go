@@ -18,6 +18,7 @@ type exporterCache struct {
 
 type exporterEntry struct {
 	routes     exporterRoutes
+	lookUps    *lookUpCounter // nil: no look-up was counted yet
 	addr       flow.Addr
 	id, ref    string
 	interfaces map[uint32]Interface

@@ -29,13 +29,14 @@ const (
 	Stale
 	Fallback
 	Miss
+	NoVRF
 	NoRouter
 	outcomes
 )
 
 // String is the outcome's name, as metrics have it.
 func (o Outcome) String() string {
-	return [...]string{"hit", "default", "stale", "fallback", "miss", "no_router"}[o]
+	return [...]string{"hit", "default", "stale", "fallback", "miss", "no_vrf", "no_router"}[o]
 }
 
 // Explanation says which route the destination of a flow gets, and why.
@@ -60,16 +61,13 @@ func (f *Finder) Explain(r *flow.Record, ref string, device func(flow.Addr) stri
 	x := f.routes
 	x.reader.Enter()
 	defer x.reader.Leave()
-	x.device, x.maps, x.counts = device, x.Maps.load(), RouteCounts{}
+	x.device, x.maps = device, x.Maps.load()
 	e, record := &exporterEntry{addr: r.Exporter, ref: ref}, *r
 	x.find(e, &record)
+	x.counters.end()
 	t := x.of(e, &record)
-	why := Explanation{Reason: x.reasonOf(e, &record), Found: x.dstFound, RD: route.RDFrom(record.MPLSRD)}
-	for o, n := range x.counts.All() {
-		if n > 0 {
-			why.Outcome = o
-		}
-	}
+	why := Explanation{Reason: x.reasonOf(e, &record), Outcome: x.result, Found: x.dstFound,
+		RD: route.RDFrom(record.MPLSRD)}
 	if t != nil {
 		why.Router = t.router.Name
 		why.NoVRF = why.RD != 0 && t.vrf(record.MPLSRD) == nil

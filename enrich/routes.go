@@ -1,9 +1,6 @@
 package enrich
 
 import (
-	"iter"
-	"sync/atomic"
-
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich/rib"
@@ -29,6 +26,8 @@ type RouteOptions struct {
 	CommunityNames bool
 	// Source and Meta fill the rows' groups bgp_src and bgp_meta.
 	Source, Meta bool
+	// LookUps are counted by exporter too; nil: they are not.
+	LookUps *LookUps
 }
 
 // ASFrom says whether AS numbers are the route's or the record's.
@@ -42,57 +41,13 @@ const (
 	ASRecord
 )
 
-// RouteCounts are look-ups of destinations: one for each row.
-type RouteCounts struct {
-	Hit      uint64
-	Default  uint64 // the route is that of 0.0.0.0/0 or ::/0
-	Stale    uint64 // the router has no session now, the route is of before
-	Fallback uint64 // the exporter has no router of its own, the route is of another
-	Miss     uint64 // the router has no route to it
-	NoRouter uint64 // the exporter has no router with routes
-}
-
-// Add adds the counts of another.
-func (c *RouteCounts) Add(o RouteCounts) {
-	c.Hit += o.Hit
-	c.Default += o.Default
-	c.Stale += o.Stale
-	c.Fallback += o.Fallback
-	c.Miss += o.Miss
-	c.NoRouter += o.NoRouter
-}
-
-// Since is what was counted since an earlier time.
-func (c RouteCounts) Since(before RouteCounts) RouteCounts {
-	return RouteCounts{c.Hit - min(c.Hit, before.Hit), c.Default - min(c.Default, before.Default),
-		c.Stale - min(c.Stale, before.Stale), c.Fallback - min(c.Fallback, before.Fallback),
-		c.Miss - min(c.Miss, before.Miss), c.NoRouter - min(c.NoRouter, before.NoRouter)}
-}
-
-// All yields each outcome and its count.
-func (c *RouteCounts) All() iter.Seq2[Outcome, uint64] {
-	return func(yield func(Outcome, uint64) bool) {
-		for o, n := range [outcomes]uint64{c.Hit, c.Default, c.Stale, c.Fallback, c.Miss, c.NoRouter} {
-			if !yield(Outcome(o), n) {
-				return
-			}
-		}
-	}
-}
-
-// Total is the number of look-ups.
-func (c RouteCounts) Total() uint64 {
-	return c.Hit + c.Default + c.Stale + c.Fallback + c.Miss + c.NoRouter
-}
-
 // routes is what an enricher has to do with routes.
 type routes struct {
 	RouteOptions
-	reader *rib.Reader
-	counts RouteCounts
-	shown  [outcomes]atomic.Uint64 // counts as of the latest End
-	maps   *RouteMaps              // of the present batch
-	device func(flow.Addr) string
+	reader   *rib.Reader
+	counters lookUpCounters
+	maps     *RouteMaps // of the present batch
+	device   func(flow.Addr) string
 
 	fallback      []*routerTables // as of a generation of the RIB
 	fallbackOf    uint64
@@ -103,6 +58,8 @@ type routes struct {
 	path               []uint32 // of the row at hand, with repetitions and confederations
 	fromRoute          bool     // the path of the row at hand is the destination's route's
 	usedFallback       bool
+	unknownVRF         bool // the router has no table of the VRF of the row at hand
+	result             Outcome
 	ahead              lookedUp
 }
 
@@ -110,7 +67,9 @@ func newRoutes(o RouteOptions) *routes {
 	if o.RIB == nil {
 		return nil
 	}
-	return &routes{RouteOptions: o, reader: o.RIB.NewReader(), maps: o.Maps.load()}
+	x := &routes{RouteOptions: o, reader: o.RIB.NewReader(), maps: o.Maps.load()}
+	x.counters.init(o.LookUps)
+	return x
 }
 
 // Begin begins a batch of records: routes that rows refer to remain until End.
@@ -130,9 +89,7 @@ func (e *Enricher) End() {
 		x.reader.Leave()
 		x.src, x.dst, x.srcFound, x.dstFound = rib.Route{}, rib.Route{}, false, false
 		x.ahead.n = 0 // these routes are not valid any more
-		for o, n := range x.counts.All() {
-			x.shown[o].Store(n)
-		}
+		x.counters.end()
 	}
 }
 
@@ -141,14 +98,13 @@ func (e *Enricher) RouteCounts() RouteCounts {
 	if e.routes == nil {
 		return RouteCounts{}
 	}
-	n := &e.routes.shown
-	return RouteCounts{n[0].Load(), n[1].Load(), n[2].Load(), n[3].Load(), n[4].Load(),
-		n[5].Load()}
+	return e.routes.counters.total()
 }
 
 // find looks both ends of a record up, and has the record say what it does not say itself.
 func (x *routes) find(e *exporterEntry, r *flow.Record) {
-	x.srcFound, x.dstFound, x.fromRoute, x.usedFallback = false, false, false, false
+	x.srcFound, x.dstFound, x.fromRoute = false, false, false
+	x.usedFallback, x.unknownVRF = false, false
 	t := x.of(e, r)
 	x.vrf(e, r)
 	var next flow.Addr
@@ -171,7 +127,7 @@ func (x *routes) find(e *exporterEntry, r *flow.Record) {
 			}
 		}
 	}
-	x.count(t)
+	x.count(e, t)
 	if x.srcFound {
 		x.sourceOf(r)
 	}
@@ -216,6 +172,7 @@ func (x *routes) lookup(t *routerTables, r *flow.Record, a, next *flow.Addr) (fo
 		if vrf := t.vrf(r.MPLSRD); vrf != nil {
 			return x.reader.Lookup(vrf, a, next)
 		}
+		x.unknownVRF = true
 		if x.StrictVRF {
 			return rib.Route{}, false
 		}
@@ -242,23 +199,6 @@ func (x *routes) lookup(t *routerTables, r *flow.Record, a, next *flow.Addr) (fo
 		found = further
 	}
 	return found, ok
-}
-
-func (x *routes) count(t *routerTables) {
-	switch {
-	case x.dstFound && x.usedFallback:
-		x.counts.Fallback++
-	case x.dstFound && x.dst.Table().Router.Stale():
-		x.counts.Stale++
-	case x.dstFound && x.dst.IsDefault():
-		x.counts.Default++
-	case x.dstFound:
-		x.counts.Hit++
-	case t == nil:
-		x.counts.NoRouter++
-	default:
-		x.counts.Miss++
-	}
 }
 
 // wins reports whether the AS of a route is taken rather than the record's, which has that mask.

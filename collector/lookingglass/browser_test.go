@@ -17,6 +17,7 @@ func TestRouting_inABrowser(t *testing.T) {
 		return []Exporter{{Address: netip.MustParseAddr("127.0.0.2"), Device: "edge2", FlowsPerSecond: 1234},
 			{Address: netip.MustParseAddr("203.0.113.1"), Device: "nobody"}}
 	}
+	lookUp(g, 1, "127.0.0.2", "127.0.0.2", "127.0.0.2", "203.0.113.8")
 	server := webtest.Serve(t)
 	g.Mount(server)
 	webtest.Run(t, "testdata/routing.mjs", server.URL(), browser)

@@ -26,9 +26,10 @@ type Glass struct {
 	Device func(flow.Addr) (id, ref string)
 	// Facts returns the state of routing at a time, from which verdicts are made.
 	Facts func(time.Time) *verdict.Routing
-	// Exporters returns the exporters that send, without their routers.
+	// Exporters returns the exporters that send, without their routers and look-ups.
 	Exporters func() []Exporter
-	Viewers   access.Viewers // who may ask for routes
+	LookUps   *enrich.LookUps // of destinations, by exporter; nil: none are counted
+	Viewers   access.Viewers  // who may ask for routes
 	Log       *zap.Logger
 }
 
@@ -40,6 +41,7 @@ type Exporter struct {
 	// Router is the router whose routes its flows get, and Reason why it is this one; "" if there is none.
 	Router string `json:"router"`
 	Reason string `json:"reason"`
+	LookUps
 }
 
 // On reports whether routing is on.

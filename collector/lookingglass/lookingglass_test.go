@@ -299,7 +299,7 @@ func TestLook_exporter(t *testing.T) {
 		t.Errorf("with a fallback: %+v", x)
 	}
 	g.Routes.Fallback, g.Routes.StrictVRF = nil, true
-	if x := ask(t, g, "address=198.51.100.7&exporter=127.0.0.2&rd=0:64500:7").Exporter; x.Outcome != "miss" {
+	if x := ask(t, g, "address=198.51.100.7&exporter=127.0.0.2&rd=0:64500:7").Exporter; x.Outcome != "no_vrf" {
 		t.Errorf("an unknown VRF with routing.unknown_vrf: none: %+v", x)
 	}
 }
@@ -501,6 +501,29 @@ func get(t *testing.T, url string, change ...func(*http.Request)) (int, string, 
 	return answer.StatusCode, string(text), answer.Header
 }
 
+// lookUp has one flow of each exporter looked up, of which so many have counts of their own. The first one is to an
+// address without a route, and the second one in a VRF without a table.
+func lookUp(g *Glass, most int, exporters ...string) {
+	g.LookUps = enrich.NewLookUps(most)
+	o := g.Routes
+	o.LookUps = g.LookUps
+	e := enrich.New(enrich.Options{Routes: o})
+	snapshot, _ := enrich.NewBuilder().Build()
+	var row enrich.Row
+	for i, exporter := range exporters {
+		r := flow.Record{Exporter: addr(exporter), DstAddr: addr("198.51.100.7")}
+		switch i {
+		case 0:
+			r.DstAddr = addr("203.0.113.1")
+		case 1:
+			r.MPLSRD = [8]byte{7: 7}
+		}
+		e.Begin()
+		e.Enrich(snapshot, &r, &row)
+		e.End()
+	}
+}
+
 // The page shows sessions to everybody, and routes to those who may look at the traffic.
 func TestPages(t *testing.T) {
 	g := twoRouters(t)
@@ -509,11 +532,14 @@ func TestPages(t *testing.T) {
 		return []Exporter{{Address: netip.MustParseAddr("127.0.0.2"), FlowsPerSecond: 12},
 			{Address: netip.MustParseAddr("203.0.113.1"), Device: "<b>lost</b>"}}
 	}
+	lookUp(g, 1, "127.0.0.2", "127.0.0.2", "127.0.0.2", "203.0.113.8")
 	at := serve(t, g)
 	elsewhere := func(r *http.Request) { r.Header.Set("X-Forwarded-For", "198.51.100.1") }
 	status, text, header := get(t, at+"/routing", elsewhere)
 	for _, want := range []string{"192.0.2.2", "core3", "ipv4 unicast", "up for", "let its router connect",
-		"&lt;b&gt;lost", `http-equiv="refresh"`} {
+		"&lt;b&gt;lost", `http-equiv="refresh"`, "no such prefix 33.3 %",
+		"no table of the VRF, so a route of the global one 33.3 %", `data-label="Own route">66.7 %<`,
+		`data-label="No route">33.3 %<`, "1 looked up", "no router 100.0 %"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not have %q", want)
 		}

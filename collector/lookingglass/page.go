@@ -195,7 +195,7 @@ type outcome struct {
 // outcomeTexts explain the outcomes of look-ups, in the order of the page.
 var outcomeTexts = [][2]string{{"hit", "a route"}, {"default", "only a default route"},
 	{"stale", "a route of a router without a session"}, {"fallback", "a route of a fallback"},
-	{"miss", "no route"}, {"no_router", "no router of the exporter"}}
+	{"miss", "no route"}, {"no_vrf", "no table of the VRF"}, {"no_router", "no router of the exporter"}}
 
 func (p *pages) page(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()

@@ -3,6 +3,7 @@ package lookingglass
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -32,6 +33,8 @@ type Summary struct {
 	RPKI     *rpki.Stats       `json:"rpki,omitempty"` // absent if RPKI is not configured
 	// Exporters are the exporters that send, with their routers.
 	Exporters []Exporter `json:"exporters"`
+	// OtherExporters are look-ups of exporters that are not counted apart.
+	OtherExporters LookUps `json:"other_exporters"`
 
 	LookUps  map[string]uint64 `json:"lookups"` // look-ups of destinations since the start, by outcome
 	LookedUp uint64            `json:"looked_up"`
@@ -141,7 +144,7 @@ func (g *Glass) Summary() *Summary {
 	for _, r := range routers[:min(len(routers), mostListed)] {
 		s.Routers = append(s.Routers, newRouter(r))
 	}
-	s.Exporters = append(s.Exporters, g.exporters()...)
+	s.addExporters(g)
 	s.bound()
 	return s
 }
@@ -223,22 +226,26 @@ func errorsOf(reasons *[bgp.Reasons]uint64) map[string]uint64 {
 	return all
 }
 
-// exporters returns the exporters that send, with their routers. Those without a router come first.
-func (g *Glass) exporters() []Exporter {
+// addExporters adds the exporters that send, with their routers and look-ups. Those without a router come first.
+func (s *Summary) addExporters(g *Glass) {
 	finder := enrich.NewFinder(g.Routes)
 	defer finder.Close()
-	all := g.Exporters()
-	for i := range all {
-		x := &all[i]
+	counted, others := g.LookUps.All()
+	s.OtherExporters = NewLookUps(&others)
+	lookUps := make(map[netip.Addr]LookUps, len(counted))
+	for i := range counted {
+		lookUps[counted[i].Exporter.Netip()] = NewLookUps(&counted[i])
+	}
+	for _, x := range g.Exporters() {
 		address := flow.AddrFrom(x.Address)
 		_, ref := g.Device(address)
 		router, why := finder.RouterOf(address, ref, g.ref)
-		x.Router, x.Reason = router, reasons[why]
+		x.Router, x.Reason, x.LookUps = router, reasons[why], lookUps[x.Address]
+		s.Exporters = append(s.Exporters, x)
 	}
-	slices.SortFunc(all, func(a, b Exporter) int {
+	slices.SortFunc(s.Exporters, func(a, b Exporter) int {
 		return cmp.Or(cmp.Compare(min(len(a.Router), 1), min(len(b.Router), 1)), a.Address.Compare(b.Address))
 	})
-	return all
 }
 
 // sorted returns the keys of a map in order.

@@ -212,6 +212,10 @@ func WriteSummary(out io.Writer, s *Summary) error {
 	}
 	if len(s.Files) > 0 {
 		s.fileLines(line)
+		fmt.Fprintln(table)
+	}
+	if len(s.Exporters) > 0 {
+		s.exporterLines(line)
 	}
 	return table.Flush()
 }
@@ -257,6 +261,17 @@ func (s *Summary) fileLines(line func(columns ...string)) {
 	line("FILE", "NAME", "LOADED", "PEERS", "ROUTES", "ERROR")
 	for _, x := range s.Files {
 		line(x.File, "mrt:"+x.Name, stamp(x.Loaded), fmt.Sprint(x.Peers), fmt.Sprint(x.Routes), x.Error)
+	}
+}
+
+func (s *Summary) exporterLines(line func(columns ...string)) {
+	line("EXPORTER", "DEVICE", "ROUTER", "LOOKED UP", "OWN ROUTE", "ANOTHER'S", "NO ROUTE", "WHY")
+	for i := range s.Exporters {
+		x := &s.Exporters[i]
+		line(x.Address.String(), x.Device, x.Router, fmt.Sprint(x.Total), x.Own(), x.Others(), x.None(), x.Notes())
+	}
+	if o := &s.OtherExporters; o.Total > 0 {
+		line("others", "", "", fmt.Sprint(o.Total), o.Own(), o.Others(), o.None(), o.Notes())
 	}
 }
 

@@ -202,3 +202,28 @@ func TestDescribed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Look-ups by exporter are series of those that have counts of their own, and of the others together.
+func TestLookUps(t *testing.T) {
+	x := enrich.ExporterLookUps{Exporter: router.Exporter, RouteCounts: enrich.RouteCounts{Hit: 7, NoVRF: 2},
+		UnknownVRF: 3}
+	all := newRoutes(Options{Routing: func() (Routing, bool) {
+		return Routing{Exporters: []enrich.ExporterLookUps{x},
+			Others: enrich.ExporterLookUps{RouteCounts: enrich.RouteCounts{Miss: 1}}}, true
+	}})
+	const lookedUp, unknown = "flow_collector_routing_exporter_lookups_total",
+		"flow_collector_routing_exporter_unknown_vrf_total"
+	const want = `
+# HELP flow_collector_routing_exporter_lookups_total Look-ups of destinations of an exporter's flows.
+# TYPE flow_collector_routing_exporter_lookups_total counter
+flow_collector_routing_exporter_lookups_total{exporter="192.0.2.1",result="hit"} 7
+flow_collector_routing_exporter_lookups_total{exporter="192.0.2.1",result="no_vrf"} 2
+flow_collector_routing_exporter_lookups_total{exporter="other",result="miss"} 1
+# HELP flow_collector_routing_exporter_unknown_vrf_total Look-ups of VRFs without a table, answered by the global one.
+# TYPE flow_collector_routing_exporter_unknown_vrf_total counter
+flow_collector_routing_exporter_unknown_vrf_total{exporter="192.0.2.1"} 3
+`
+	if err := testutil.CollectAndCompare(all, strings.NewReader(want), lookedUp, unknown); err != nil {
+		t.Error(err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/metranova/flow-collector/collector/ledger"
 	"github.com/metranova/flow-collector/collector/routing"
 	"github.com/metranova/flow-collector/decoder/bgp"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -15,6 +16,9 @@ import (
 type Routing struct {
 	routing.Stats
 	LookUps enrich.RouteCounts
+	// Exporters are those of LookUps by exporter, Others those of exporters without counts of their own.
+	Exporters []enrich.ExporterLookUps
+	Others    enrich.ExporterLookUps
 }
 
 // routes collects what is known of routes.
@@ -23,7 +27,7 @@ type routes struct {
 
 	up, since, sessions, updates, routes, complete, errors *prometheus.Desc
 	refused, prefixes, records, bytes, limit, limbo        *prometheus.Desc
-	full, lookUps                                          *prometheus.Desc
+	full, lookUps, lookedUp, unknownVRF                    *prometheus.Desc
 	saved, left, absent, keys                              *prometheus.Desc
 	bmp                                                    *monitored
 }
@@ -60,6 +64,10 @@ func newRoutes(o Options) *routes {
 			"TCP segments without the key of their neighbor or with a wrong one, of all sockets of this host."),
 		full:    desc("routing_refused_routes_total", "Routes that were left out because the table is full."),
 		lookUps: desc("routing_lookups_total", "Look-ups of destinations, one for each row.", "result"),
+		lookedUp: desc("routing_exporter_lookups_total", "Look-ups of destinations of an exporter's flows.",
+			"exporter", "result"),
+		unknownVRF: desc("routing_exporter_unknown_vrf_total",
+			"Look-ups of VRFs without a table, answered by the global one.", "exporter"),
 	}
 }
 
@@ -67,7 +75,8 @@ func newRoutes(o Options) *routes {
 func (c *routes) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.up, c.since, c.sessions, c.updates, c.routes, c.complete, c.errors,
 		c.refused,
-		c.saved, c.left, c.absent, c.keys, c.prefixes, c.records, c.bytes, c.limit, c.limbo, c.full, c.lookUps} {
+		c.saved, c.left, c.absent, c.keys, c.prefixes, c.records, c.bytes, c.limit, c.limbo, c.full, c.lookUps,
+		c.lookedUp, c.unknownVRF} {
 		ch <- d
 	}
 	c.bmp.describe(ch)
@@ -114,6 +123,22 @@ func (c *routes) Collect(ch chan<- prometheus.Metric) {
 	}
 	for result, n := range r.LookUps.All() {
 		counter(c.lookUps, n, result.String())
+	}
+	for i := range r.Exporters {
+		c.exporter(r.Exporters[i].Exporter.String(), &r.Exporters[i], counter)
+	}
+	c.exporter(ledger.Other, &r.Others, counter)
+}
+
+// exporter collects the look-ups of an exporter's flows.
+func (c *routes) exporter(name string, x *enrich.ExporterLookUps, counter func(*prometheus.Desc, uint64, ...string)) {
+	for result, n := range x.All() {
+		if n > 0 {
+			counter(c.lookedUp, n, name, result.String())
+		}
+	}
+	if x.UnknownVRF > 0 {
+		counter(c.unknownVRF, x.UnknownVRF, name)
 	}
 }
 

@@ -23,7 +23,8 @@ func (x *LookUps) String() string {
 		what string
 	}{
 		{x.Hit, "found"}, {x.Default, "by a default route"}, {x.Stale, "of a router without a session"},
-		{x.Fallback, "of a fallback"}, {x.Miss, "no route"}, {x.NoRouter, "no router"},
+		{x.Fallback, "of a fallback"}, {x.Miss, "no route"}, {x.NoVRF, "no such VRF"},
+		{x.NoRouter, "no router"},
 	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))

@@ -27,7 +27,7 @@ func (m *minute) routing(now time.Time, sum *report.LookUps) []zap.Field {
 	m.sayVerdicts(now, verdict.OfRouting(r))
 	n := &r.LookUps
 	return []zap.Field{zap.Uint64("routes found", n.Hit+n.Stale+n.Fallback), zap.Uint64("default routes", n.Default),
-		zap.Uint64("without a route", n.Miss), zap.Uint64("without a router", n.NoRouter)}
+		zap.Uint64("without a route", n.Miss+n.NoVRF), zap.Uint64("without a router", n.NoRouter)}
 }
 
 // sayVerdicts logs warnings when they are new, and once an hour while they last; and that they are over.

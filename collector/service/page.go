@@ -147,6 +147,7 @@ func (p *httpPage) routing(c *condition, viewers access.Viewers) {
 	ws := c.workers
 	g := &lookingglass.Glass{Station: ws.in.station, RPKI: ws.in.rpki,
 		Routes: setup.Routes(ws.cfg, ws.in.station, ws.in.maps), Device: ws.device, Viewers: viewers, Log: p.log,
+		LookUps: ws.lookedUp,
 		Facts: func(now time.Time) *verdict.Routing {
 			r := ws.routingFacts(now, c.started)
 			r.LookUps, r.Window = ws.lookUpCounts(), now.Sub(c.started)

@@ -72,8 +72,12 @@ func TestServe_routes(t *testing.T) {
 	testkit.WaitFor(t, "look-ups of stale routes", func() bool {
 		return !strings.Contains(metrics(), `flow_collector_routing_lookups_total{result="stale"} 0`)
 	})
+	if text := metrics(); !strings.Contains(text,
+		`flow_collector_routing_exporter_lookups_total{exporter="127.0.0.1",result="stale"} `) {
+		t.Errorf("no look-ups by exporter: %s", text)
+	}
 	for path, want := range map[string]string{
-		"/routing":      "down, routes stay until",
+		"/routing":      "no session now ", // of the exporter's look-ups
 		"/routing.json": `"session_down"`,
 		"/routes.json?address=192.0.2.7&exporter=127.0.0.1": `"outcome": "stale"`,
 	} {

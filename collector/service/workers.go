@@ -34,13 +34,14 @@ type workers struct {
 	cfg       *config.Config
 	tables    *schema.Settings
 	in        *intake
-	templates *templateFile // nil: templates are not kept over a restart
-	agentFile *agentFile    // of agents; nil where templates is
+	lookedUp  *enrich.LookUps // of all workers, by exporter
+	templates *templateFile   // nil: templates are not kept over a restart
+	agentFile *agentFile      // of agents; nil where templates is
 	all       []*pipeline.Worker
 }
 
 func newWorkers(cfg *config.Config, tables *schema.Settings, in *intake) *workers {
-	w := &workers{cfg: cfg, tables: tables, in: in}
+	w := &workers{cfg: cfg, tables: tables, in: in, lookedUp: enrich.NewLookUps(cfg.Metrics.MaxExporters)}
 	w.settings.Store(liveSettings(cfg))
 	return w
 }
@@ -75,10 +76,11 @@ func (ws *workers) add(o pipeline.Options) *pipeline.Worker {
 	options.SFlow.Agents = &ws.agents
 	options.SFlow.Counters = func(c *flow.InterfaceCounters) { w.Counters(c) }
 	o.Decoder = decoder.New(options)
+	routes := setup.Routes(ws.cfg, ws.in.station, ws.in.maps)
+	routes.LookUps = ws.lookedUp
 	o.Enricher = enrich.New(enrich.Options{
-		IPRefExtensions: ws.tables.IPRefExtensions, WithoutLearned: !ws.cfg.LearnedNames,
-		Routes: setup.Routes(ws.cfg, ws.in.station, ws.in.maps),
-		RPKI:   setup.Validation(ws.cfg, ws.in.rpki),
+		IPRefExtensions: ws.tables.IPRefExtensions, WithoutLearned: !ws.cfg.LearnedNames, Routes: routes,
+		RPKI: setup.Validation(ws.cfg, ws.in.rpki),
 	})
 	o.Settings = &ws.settings
 	o.KeepTimes = !ws.in.live()
@@ -154,7 +156,9 @@ func (ws *workers) routes() (metrics.Routing, bool) {
 	if ws.in.station == nil {
 		return metrics.Routing{}, false
 	}
-	return metrics.Routing{Stats: ws.in.station.Stats(), LookUps: ws.lookUpCounts()}, true
+	r := metrics.Routing{Stats: ws.in.station.Stats(), LookUps: ws.lookUpCounts()}
+	r.Exporters, r.Others = ws.lookedUp.All()
+	return r, true
 }
 
 // routingFacts are what verdicts on routes are of. Look-ups are not among them.

@@ -298,7 +298,7 @@ func (l *list) lookUps(r *Routing) {
 			"let the router announce its full table, or set routing.follow_default or routing.fallback",
 			"%s of the destinations have only a default route, in %s", percent(part), span(r.Window))
 	}
-	if part := share(n.Miss, asked); part > manyMisses {
+	if part := share(n.Miss+n.NoVRF, asked); part > manyMisses {
 		l.add(Warning, "low_hit_rate",
 			"does the router announce all its routes? collector routes shows what it has for an address",
 			"%s of the destinations have no route, in %s", percent(part), span(r.Window))
