@@ -19,8 +19,7 @@ const linearClasses = 32
 // arenaClasses is the number of size classes, which reach up to 4 MiB.
 const arenaClasses = linearClasses + 1 + 4*13
 
-// firstUnit is where the first record is: in a cache line of its own, so that records of whole lines are in no more lines
-// than they need.
+// firstUnit is where the first record is: at a cache line, so that records of two lines are in two.
 const firstUnit = 64 / unit
 
 // arena allocates records and sets. It reuses freed memory within a size class.
