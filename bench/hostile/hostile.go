@@ -81,6 +81,10 @@ func Kinds() []Kind {
 		{Name: "names", Does: "10,000 names of interfaces", Rate: 500, sources: 60, inRow: 7, build: names(10_000, 1)},
 		{Name: "names-long", Does: "names of 255 bytes", Rate: 500, build: names(230, 255)},
 		{Name: "vrfs", Does: "1,000 names and distinguishers of VRFs", Rate: 500, build: vrfs},
+		{Name: "names-used", Does: "records of 10,000 named interfaces and 20,000 VRFs", Rate: 500,
+			build: namesUsed},
+		{Name: "distinguishers", Does: "records with a route distinguisher each", Rate: 500,
+			build: rows(60_000, flowRD...)},
 		{Name: "rates", Does: "500 sampling rates", Rate: 500, build: rates},
 		{Name: "renames", Does: "another name and rate for the exporter", Rate: 3_000, sources: 50, build: renames},
 		{Name: "jumps", Does: "sequence numbers at random", Rate: 3_000, sources: 50, build: jumps},
@@ -102,6 +106,7 @@ func Kinds() []Kind {
 		{Name: "days", Does: "records of 100 days in the future", Rate: 500, build: days(100, 1)},
 		{Name: "days-past", Does: "records of all days that the table keeps", Rate: 500, build: days(200, -1)},
 		{Name: "v5", Does: "30 random records of NetFlow v5", Rate: 1000, build: v5(30)},
+		{Name: "v5-sources", Does: "the same, each datagram of another source", Rate: 1000, sources: 100_000, build: v5(30)},
 		{Name: "v5-huge", Does: "1,300 records of NetFlow v5", Rate: 500, build: v5(1_300)},
 		{Name: "samples", Does: "800 sFlow samples", Rate: 500, build: samples(800)},
 		{Name: "samplers", Does: "160 sFlow samples, of another data source each", Rate: 500, build: samplers},
@@ -114,5 +119,7 @@ func Kinds() []Kind {
 			build: gateways(300, 10)},
 		{Name: "paths", Does: "100 sFlow samples, of 50 random numbers", Rate: 500, build: gateways(100, 50)},
 		{Name: "paths-long", Does: "20 sFlow samples, of 250 random numbers", Rate: 500, build: gateways(20, 250)},
+		{Name: "paths-sources", Does: "300 sFlow samples, of 10 random numbers, from 1,000 sources", Rate: 500,
+			sources: 1000, build: gateways(300, 10)},
 	}
 }

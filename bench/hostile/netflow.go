@@ -57,6 +57,8 @@ var (
 	flow6  = []int{27, 16, 28, 16, 4, 1, 1, 4, 10, 4}
 	// flowWide has in addition ToS, TCP flags, VLANs, MAC addresses, next hop, application.
 	flowWide = append(flow36[:20:20], 5, 1, 6, 1, 58, 2, 59, 2, 56, 6, 80, 6, 18, 4, 95, 4)
+	// flowRD has in addition the route distinguisher of the flow's VPN.
+	flowRD = append(flow20[:12:12], 90, 8)
 )
 
 // template returns a template record of elements and their lengths.
@@ -172,6 +174,31 @@ func vrfs(m *maker) func(int) []byte {
 			b = be.AppendUint64(b, m.Uint64())
 		}
 		return m.ipfix(i, t, set(nil, 259, b))
+	}
+}
+
+// namesUsed has names of interfaces in the first datagrams and in each 64th, and in the others records of these
+// interfaces and of VRFs without names.
+func namesUsed(m *maker) func(int) []byte {
+	const all, atOnce, naming, records, length = 10_000, 1000, 64, 128, 32
+	options := set(nil, 3, append(shorts(nil, 259, 2, 1), shorts(nil, 10, 4, 82, 10)...))
+	data := set(nil, 2, template(256, 8, 4, 12, 4, 7, 2, 11, 2, 1, 4, 2, 4, 10, 4, 14, 4, 234, 4))
+	next := 0
+	return func(i int) []byte {
+		var b []byte
+		if i < all/atOnce || i%naming == 0 {
+			for range atOnce {
+				next = next%all + 1
+				b = append(words(b, uint32(next)), strconv.Itoa(1_000_000_000+next)...)
+			}
+			return m.ipfix(i*records, options, set(nil, 259, b))
+		}
+		b = make([]byte, records*length)
+		m.fill(b)
+		for k := 0; k < len(b); k += length {
+			words(b[k+20:k+20], 1+m.Uint32N(all), 1+m.Uint32N(all), 1+m.Uint32N(2*all))
+		}
+		return m.ipfix(i*records, data, set(nil, 256, b))
 	}
 }
 
