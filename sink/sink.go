@@ -93,3 +93,10 @@ type DayLimiter interface {
 	// day of the row's receipt. Both count since 1970.
 	AdmitDay(day, today int64) bool
 }
+
+// TextLimiter is a Batcher that bounds how many different texts exporters bring: communities, route distinguishers.
+type TextLimiter interface {
+	Batcher
+	// OnLeftOut has f called, by Append, for each record whose row lacks texts. It is called before the first Append.
+	OnLeftOut(f func(r *flow.Record, stream flow.StreamKey))
+}

@@ -10,11 +10,11 @@ import (
 const (
 	Received   = exporter.StageReceived
 	Upstream   = exporter.StageUpstream
-	Kernel     = "kernel"             // between the network and the collector
-	Filter     = exporter.StageFilter // exporters that may not send, and flows that are too small
-	Connection = "connection"         // TCP connections that ended or were refused, by reason
-	Overload   = "overload"           // sources that took more than their share while the collector was behind
-	Decode     = "decode"             // what could not be decoded, by reason
+	Kernel     = "kernel"               // between the network and the collector
+	Filter     = exporter.StageFilter   // exporters that may not send, and flows that are too small
+	Connection = "connection"           // TCP connections that ended or were refused, by reason
+	Overload   = exporter.StageOverload // what exceeds a source's share of the worker's time, or of different texts
+	Decode     = "decode"               // what could not be decoded, by reason
 	Hold       = exporter.StageHold
 	SinkRows   = "sink" // rows, by what became of them
 )

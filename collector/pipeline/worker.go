@@ -78,6 +78,9 @@ func NewWorker(o Options) *Worker {
 		if d, ok := s.(sink.DayLimiter); ok {
 			w.days = append(w.days, d)
 		}
+		if t, ok := s.(sink.TextLimiter); ok {
+			t.OnLeftOut(w.leftOut)
+		}
 	}
 	return w
 }
@@ -224,6 +227,11 @@ func (w *Worker) append(records []flow.Record) {
 	if small > 0 {
 		w.small.Add(uint64(small))
 	}
+}
+
+// leftOut counts a record whose row lacks texts.
+func (w *Worker) leftOut(r *flow.Record, stream flow.StreamKey) {
+	w.Decoder.Exporters().Get(stream, r.Source, r.Received).LeftOut.Add(1)
 }
 
 func shift(r *flow.Record, ms int64) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metranova/flow-collector/bench/hostile"
 	"github.com/metranova/flow-collector/collector/capture"
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/tap"
@@ -185,6 +186,27 @@ func TestWorker_countsSmallFlows(t *testing.T) {
 }
 
 // Labels are looked up once for each exporter, and cost no memory.
+// A flood of communities gives a row for each record. Those that lack their communities are counted for their exporter.
+func TestWorker_countsTextsThatAreLeftOut(t *testing.T) {
+	kind, _ := hostile.Named("paths")
+	flood, source := kind.Flood(1, time.Now()), netip.MustParseAddrPort("192.0.2.1:4000")
+	rows := 0
+	w := newWorker(t, func(ins *clickhouse.Insert) { rows += ins.Rows })
+	w.Decoder = decoder.New(decoder.Options{MaxRecords: 128})
+	now := time.Now()
+	for range 100 {
+		_, payload := flood.Next(source.Addr())
+		w.Process([]exporter.Datagram{{Source: source, Received: now.UnixNano(), Payload: payload}}, now)
+	}
+	w.Flush()
+	streams := w.Decoder.Exporters().Streams()
+	c := exporter.CountsOf(streams[0])
+	if len(streams) != 1 || uint64(rows) != c.Records || c.LeftOut == 0 || c.LeftOut >= c.Records {
+		t.Errorf("%d rows of %d records of %d exporters, %d without communities", rows, c.Records, len(streams),
+			c.LeftOut)
+	}
+}
+
 func TestWorker_labelsAllocateNothing(t *testing.T) {
 	w := withSinks(t, newBlocks(1<<20, func(*clickhouse.Insert) {}))
 	asked := 0

@@ -359,6 +359,11 @@ func (l *list) bounds(e *Exporter) {
 		l.add(Problem, "record_limit", "have it send datagrams of 1500 bytes, or raise decoder.max_records",
 			"more records in one datagram than it may bring: %s left out in %s", count(n, "record"), span(e.Window))
 	}
+	if n := e.Recent.LeftOut; n > 0 {
+		l.add(Warning, "texts_left_out", "does it make them up? listen.allowed_exporters says who may send",
+			"more different communities and route distinguishers than its share: %s without them in %s",
+			count(n, "row"), span(e.Window))
+	}
 	if n := f[exporter.SetLimit]; n > 0 {
 		l.add(Problem, "set_limit", "see collector decode --stats of its datagrams",
 			"more sets in one datagram than it may have: %s left out in %s", count(n, "set"), span(e.Window))

@@ -65,6 +65,10 @@ func exporterTests() []exporterTest {
 		},
 			Warning, "more interfaces than are kept: 9 samples had nothing to be compared with in the last 10 min"},
 		{"names, not interfaces", "interface_limit", failed(exporter.NameLimit, 1), 0, ""},
+		{"too many texts", "texts_left_out", func(e *Exporter) { e.Recent.LeftOut = 3 }, Warning,
+			"more different communities and route distinguishers than its share: 3 rows without them in the last " +
+				"10 min"},
+		{"no texts left out", "texts_left_out", func(e *Exporter) { e.Recent.LeftOut = 0 }, 0, ""},
 		{"too many records", "record_limit", failed(exporter.RecordLimit, 700),
 			Problem, "more records in one datagram than it may bring: 700 records left out in the last 10 min"},
 		{"too many sets", "set_limit", failed(exporter.SetLimit, 700),

@@ -8,6 +8,7 @@ const (
 	StageUpstream = "upstream" // lost before the collector: in the network or in the exporter
 	StageHold     = "hold"     // data that was received before its template
 	StageFilter   = "filter"   // what the operator does not want
+	StageOverload = "overload" // what exceeds an exporter's share
 )
 
 // SequenceUnit is the unit of counters from sequence numbers: what they count depends on the protocol.
@@ -27,6 +28,7 @@ type streamCounters struct {
 	Ahead, Behind       atomic.Uint64 // records with impossible times: the exporter's clock is wrong
 	Clamped             atomic.Uint64 // of these, records whose rows have the time of receipt
 	Small               atomic.Uint64 // records of flows below the operator's minimum, which give no row
+	LeftOut             atomic.Uint64 // records whose rows lack communities or a route distinguisher
 }
 
 // Counter describes one counter of a stream. The ledger, the table of losses, metrics and the summary iterate over
@@ -57,6 +59,7 @@ type Counts struct {
 	Lost, Duplicated, Reordered        uint64 // by sequence number, in the protocol's unit
 	SamplesLost, AgentDrops, Restarts  uint64
 	Clamped                            uint64              // records whose times were replaced by the time of receipt
+	LeftOut                            uint64              // records whose rows lack communities or a distinguisher
 	Failed                             [ReasonCount]uint64 // by Reason
 }
 
@@ -195,5 +198,14 @@ var counters = [...]Counter{
 		Metric: "records_below_minimum_total",
 		Help:   "Records of flows smaller than flow.min_packets or flow.min_bytes, which give no row.",
 		Loss:   "flows smaller than flow.min_packets or flow.min_bytes",
+	},
+	{
+		Name: "texts_left_out", Unit: "records", Stage: StageOverload,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.LeftOut },
+		in:     func(c *Counts) *uint64 { return &c.LeftOut },
+		Metric: "records_texts_left_out_total",
+		Help: "Records whose rows lack communities or a route distinguisher, because the exporter brought more " +
+			"different ones than its share.",
+		Loss: "communities and route distinguishers of records, more different ones than an exporter's share",
 	},
 }

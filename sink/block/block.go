@@ -34,6 +34,8 @@ type Layout struct {
 	IPRefExtensions []string
 	// WithoutColumns are the optional columns that the table does not have (schema.Settings.WithoutColumns).
 	WithoutColumns []string
+	// Texts bounds what exporters bring; all blocks of a worker have the same. nil: nothing is bounded.
+	Texts *Texts
 }
 
 // Block collects rows in memory that it reuses. It belongs to one goroutine. A row's strings are copied; those of
@@ -130,6 +132,7 @@ const (
 
 // Reset empties the block and keeps its memory.
 func (b *Block) Reset() {
+	b.ext.texts.done(b.rows)
 	b.rows = 0
 	b.firstReceived = 0
 	b.days = b.days[:0]
@@ -161,14 +164,20 @@ func (b *Block) Pack(into native.Packed) native.Packed {
 	return p
 }
 
-// Append adds a row.
-func (b *Block) Append(r *enrich.Row) {
+// Append adds a row. It reports whether the row has all its texts: see Texts.
+func (b *Block) Append(r *enrich.Row) (whole bool) {
 	if b.rows == 0 {
 		b.firstReceived = r.Flow.Received
 	}
 	if ms := r.StartMs - b.dayStart; uint64(ms) >= dayMs || b.rows == 0 {
 		b.addDay(r.StartMs)
 	}
+	b.ext.row, b.ext.rows = r, b.rows
 	b.append(b.rows, r)
 	b.rows++
+	if b.ext.leftOut {
+		b.ext.leftOut = false
+		return false
+	}
+	return true
 }

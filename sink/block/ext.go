@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/metranova/flow-collector/enrich"
 )
 
 // objectVersion is the format version of a JSON column (ClickHouse, SerializationObject): V1, which every server since
@@ -18,6 +20,11 @@ type ext struct {
 	typed  []named // sorted by name, as the format requires
 	shared sharedData
 	full   bool // see Block.Full
+
+	texts   *Texts
+	row     *enrich.Row // that is being added
+	rows    int         // before it
+	leftOut bool        // it lacks texts that it should have
 
 	extPaths
 	srcRefs, dstRefs []refPath // for each IP reference extension
@@ -41,10 +48,18 @@ type namedPath struct {
 func newExt(l *Layout) *ext {
 	typ := l.extType()
 	x := &ext{
-		typ: typ.text, srcRefs: make([]refPath, len(l.IPRefExtensions)),
+		typ: typ.text, texts: l.Texts, srcRefs: make([]refPath, len(l.IPRefExtensions)),
 		dstRefs: make([]refPath, len(l.IPRefExtensions)),
 	}
 	x.shared.skipped = typ.skipped
+	x.bgpSrcCommunity.ours = true
+	x.mplsVPNRD.keys.admit = func() bool {
+		if !x.admits() {
+			return false
+		}
+		x.texts.take()
+		return true
+	}
 	columns := map[string]column{}
 	for _, p := range x.list() {
 		p.declare(p.name, typ.paths[p.name])
@@ -70,6 +85,15 @@ func newExt(l *Layout) *ext {
 	}
 	slices.SortFunc(x.refOrder, func(a, b int) int { return strings.Compare(x.srcRefs[a].name, x.srcRefs[b].name) })
 	return x
+}
+
+// admits reports whether the row may bring texts. If it may not, it lacks some.
+func (x *ext) admits() bool {
+	if x.texts.admit(x.row, x.rows) {
+		return true
+	}
+	x.leftOut = true
+	return false
 }
 
 // noteElements notes how many elements an array has by now.

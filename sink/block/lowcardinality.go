@@ -125,6 +125,7 @@ type dictionary struct {
 	last   seenKey   // of addSame
 	starts []uint32  // of the keys in data, for encodeTexts
 	seed   maphash.Seed
+	admit  func() bool // asked before a key is added; nil: all are
 }
 
 // textKey is a key that is looked up by its text. The zero value is an empty slot.
@@ -175,7 +176,7 @@ func slotOf(text *byte) uintptr {
 // indexOfText returns the index of a string that was not seen at this address, and notes the address.
 func (d *dictionary) indexOfText(s string) uint32 {
 	i := d.intern(s)
-	if s == "" {
+	if s == "" || i == refused {
 		return i // an empty string has no address
 	}
 	if d.filled++; 2*d.filled > len(d.seen) {
@@ -185,7 +186,10 @@ func (d *dictionary) indexOfText(s string) uint32 {
 	return i
 }
 
-// intern returns the index of a text, adding it if it is new.
+// refused is no index: the key was not admitted.
+const refused = math.MaxUint32
+
+// intern returns the index of a text, adding it if it is new and admitted.
 func (d *dictionary) intern(s string) uint32 {
 	hash := uint32(maphash.String(d.seed, s))
 	mask := uint32(len(d.texts) - 1)
@@ -194,6 +198,9 @@ func (d *dictionary) intern(s string) uint32 {
 		if k := &d.texts[i]; k.hash == hash && string(d.data[k.start:k.end]) == s {
 			return k.index
 		}
+	}
+	if d.admit != nil && !d.admit() {
+		return refused
 	}
 	d.data = appendString(d.data, s)
 	d.texts[i] = textKey{hash, d.n, uint32(len(d.data) - len(s)), uint32(len(d.data))}

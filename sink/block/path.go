@@ -68,7 +68,14 @@ func (p *textPath) set(x *ext, row int, s string) {
 		x.shared.text(p.name, s)
 		return
 	}
-	p.lowCardinality.set(row, s)
+	i := p.keys.index(s)
+	if i == refused {
+		return
+	}
+	for len(p.indexes) < row {
+		p.indexes = append(p.indexes, 0)
+	}
+	p.indexes = append(p.indexes, i)
 }
 
 // refPath is a path of type Nullable(String).
@@ -160,6 +167,7 @@ func (p *textsPath[T]) reset() {
 type communityPath struct {
 	stringsPath
 	keys communityKeys
+	ours bool   // all are of the routing table, so that none counts for Texts
 	text []byte // buffer for one community
 }
 
@@ -179,13 +187,17 @@ func (p *communityPath) set(x *ext, row int, communities []uint32, names bool) {
 	from := len(p.elements.indexes)
 	p.elements.indexes = slices.Grow(p.elements.indexes, len(communities))[:from+len(communities)]
 	to := p.elements.indexes[from:]
+	admitted := p.ours
 	for i, c := range communities {
 		v := namedCommunity(c, names)
 		key, known := p.keys.find(v)
 		if !known {
-			p.text = appendCommunity(p.text[:0], v)
-			key = p.elements.keys.append(p.text)
-			p.keys.add(v, key)
+			if !admitted && !x.admits() {
+				p.elements.indexes = p.elements.indexes[:from]
+				return
+			}
+			admitted = true
+			key = p.add(x, v)
 		}
 		to[i] = key
 	}
@@ -194,6 +206,17 @@ func (p *communityPath) set(x *ext, row int, communities []uint32, names bool) {
 	if p.keys.n >= fullKeys {
 		x.full = true
 	}
+}
+
+// add adds a community that the block does not have.
+func (p *communityPath) add(x *ext, v uint64) (key uint32) {
+	if !p.ours {
+		x.texts.take()
+	}
+	p.text = appendCommunity(p.text[:0], v)
+	key = p.elements.keys.append(p.text)
+	p.keys.add(v, key)
+	return key
 }
 
 func (p *communityPath) reset() {

@@ -32,8 +32,8 @@ type BlocksOptions struct {
 	Buffer  func() native.Packed
 }
 
-// Blocks collects the rows of one worker, one block of columns at a time. It is a sink.TrafficBatcher and a
-// sink.DayLimiter, and belongs to one goroutine.
+// Blocks collects the rows of one worker, one block of columns at a time. It is a sink.TrafficBatcher, a
+// sink.DayLimiter and a sink.TextLimiter, and belongs to one goroutine.
 //
 // Rows that began on other days than those around their receipt have a block of their own, which waits for longer: each
 // of its days is a partition in the table and in its views, so an insert of a few rows costs as much as one of many.
@@ -48,6 +48,8 @@ type Blocks struct {
 	today   recency  // of the latest row
 	blocks  int
 	traffic *trafficBlocks // nil without a table
+	texts   block.Texts    // that exporters bring
+	leftOut func(*flow.Record, flow.StreamKey)
 }
 
 // rowBlock is a block that fills.
@@ -90,7 +92,9 @@ func (b *Blocks) Append(row *enrich.Row, stream flow.StreamKey, now time.Time) {
 		b.begin(x)
 		x.started = now
 	}
-	x.block.Append(row)
+	if !x.block.Append(row) && b.leftOut != nil {
+		b.leftOut(row.Flow, stream)
+	}
 	x.tally.Add(stream)
 	if x.block.Rows() >= b.o.MaxRows || x.block.Days() >= maxDays || x.block.Full() {
 		b.flush(x)
@@ -111,6 +115,7 @@ func (b *Blocks) begin(x *rowBlock) {
 	if typ != nil {
 		l.ExtType = *typ
 	}
+	l.Texts = &b.texts
 	x.block, x.extType = block.New(l), typ
 }
 
@@ -145,6 +150,9 @@ func (b *Blocks) AdmitDay(day, today int64) bool {
 	b.oddDays = append(b.oddDays, day)
 	return true
 }
+
+// OnLeftOut has f called for rows without all their texts.
+func (b *Blocks) OnLeftOut(f func(*flow.Record, flow.StreamKey)) { b.leftOut = f }
 
 // TakesTraffic reports whether there is a table of interface counters.
 func (b *Blocks) TakesTraffic() bool { return b.traffic != nil }
