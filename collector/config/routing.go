@@ -129,10 +129,11 @@ func routingKeys(c *Config) []key {
 			help: "How often routes are saved to the cache directory, and at a stop. After a restart they are used " +
 				"until " +
 				"their router connects again, at most for keep_stale. 0: they are not saved."},
-		{path: "routing.max_memory", def: "2GiB", field: size(&r.MaxMemory, minRoutingMemory),
+		{path: "routing.max_memory", def: "2GiB", live: true, field: size(&r.MaxMemory, minRoutingMemory),
 			help: "Memory for routes. A full Internet table takes about 200 MiB, that of each further router 5 MiB " +
-				"to 35 MiB. Beyond it routes are left out, which is counted."},
-		{path: "routing.max_routes", def: "100000000", field: number(&r.MaxRoutes, 1, 1<<40),
+				"to 32 MiB. Beyond it routes are left out, which is counted. When it is raised, their routers are " +
+				"asked for them again."},
+		{path: "routing.max_routes", def: "100000000", live: true, field: number(&r.MaxRoutes, 1, 1<<40),
 			help: "Routes of all routers together. Beyond it routes are left out."},
 	}
 }

@@ -50,6 +50,27 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// A raised limit of all routes has the routers asked for what was left out; a lower one removes nothing.
+func TestSetLimits(t *testing.T) {
+	s := open(t, Options{RIB: rib.Options{MaxRoutes: 2}})
+	s.run(func() { s.refreshWait = time.Millisecond })
+	x := connect(t, s, "127.0.0.2", local("192.0.2.2"))
+	x.announce(7, "10.0.0.0/8", "11.0.0.0/8", "12.0.0.0/8")
+	sessionIs(t, s, func(p *Session) bool { return p.LeftOut == 1 && p.Routes[0] == 2 })
+	s.SetLimits(1<<30, 100)
+	eventually(t, func() string {
+		if n, most := x.refreshes.Load(), s.Stats().RIB.MaxBytes; n == 0 || most != 1<<30 {
+			return fmt.Sprintf("asked for %d families, %d bytes at most", n, most)
+		}
+		return ""
+	})
+	x.announce(7, "10.0.0.0/8", "11.0.0.0/8", "12.0.0.0/8")
+	sessionIs(t, s, func(p *Session) bool { return p.LeftOut == 0 && p.Routes[0] == 3 })
+	s.SetLimits(128<<20, 1)
+	x.announce(7, "13.0.0.0/8")
+	sessionIs(t, s, func(p *Session) bool { return p.LeftOut == 1 && p.Routes[0] == 3 })
+}
+
 // A router that does not answer, or has no ROUTE-REFRESH, sends all its routes in another session.
 func TestRefresh_unanswered(t *testing.T) {
 	for _, offered := range []bool{true, false} {

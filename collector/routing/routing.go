@@ -223,6 +223,12 @@ func listen(config *net.ListenConfig, protocol, address string) (net.Listener, e
 // RIB returns the routing table. It is valid until Free.
 func (s *Station) RIB() *rib.RIB { return s.rib }
 
+// SetLimits changes the limits of the routing table. When there is more room, routers whose routes were left out are
+// asked for them. It must not be called after Close.
+func (s *Station) SetLimits(maxMemory, maxRoutes int64) {
+	s.run(func() { s.rib.SetLimits(maxMemory, maxRoutes) })
+}
+
 // Addresses returns the host:port of each BGP listener, with the port that the kernel chose where 0 was configured.
 func (s *Station) Addresses() []string { return addressesOf(s.bgpListeners) }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/collector/web"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
@@ -186,6 +187,26 @@ func TestReload_everyLiveSettingTakesEffect(t *testing.T) {
 
 // Labels, policies, the list of ports and the minimum of a flow's size take effect at once, in the table, in the losses
 // and in the metrics; a list that is edited is noticed.
+// The limits of the routing table are taken while it is in use.
+func TestReload_routingLimits(t *testing.T) {
+	peering := testkit.FreePort(t)
+	routing := func(limits string) string {
+		return "routing: {" + limits + "bgp: {listen: [\"" + peering + "\"], neighbors: [127.0.0.2]}}\n"
+	}
+	c := startChangeable(t, routing("max_memory: 256MiB, "))
+	page := c.httpURL(t)
+	limit := func(bytes string) {
+		t.Helper()
+		testkit.WaitFor(t, "the limit of "+bytes, func() bool {
+			text, _ := web.Get(t.Context(), page, "/metrics")
+			return strings.Contains(string(text), "flow_collector_routing_memory_limit_bytes "+bytes+"\n")
+		})
+	}
+	limit("2.68435456e+08")
+	c.change(routing("max_memory: 1GiB, max_routes: 5, "))
+	limit("1.073741824e+09")
+}
+
 func TestReload_labelsPortsAndMinimum(t *testing.T) {
 	c := startChangeable(t, quick+"collector_id: here\n")
 	origin := "(collector_id, policy_originator, policy_level, policy_scope)"

@@ -159,6 +159,9 @@ func (s *service) apply(next *config.Config, changed []string) {
 		s.cfg.Policy.Level
 	s.workers.settings.Store(liveSettings(&live))
 	s.workers.in.allow(&next.Listen.Allowed)
+	if station := s.workers.in.station; station != nil && slices.ContainsFunc(changed, limitsRoutes) {
+		station.SetLimits(int64(next.Routing.MaxMemory), int64(next.Routing.MaxRoutes))
+	}
 	if slices.ContainsFunc(changed, func(path string) bool { return strings.HasPrefix(path, "metadata.") }) {
 		s.refresh.Configure(metadata.Configuration{
 			// The cache directory needs a restart, for the snapshot and the templates are there.
@@ -167,6 +170,8 @@ func (s *service) apply(next *config.Config, changed []string) {
 		})
 	}
 }
+
+func limitsRoutes(path string) bool { return strings.HasPrefix(path, "routing.max_") }
 
 // withCacheDir is a configuration with another cache directory.
 func withCacheDir(cfg *config.Config, dir string) *config.Config {

@@ -33,7 +33,7 @@ type arena struct {
 }
 
 func (a *arena) reserve(b *budget) (err error) {
-	a.array, err = newArray[[unit]byte](b, int(min(min(b.limit, maxArena)/unit, maxUnits)))
+	a.array, err = newArray[[unit]byte](b, int(min(b.mostLater()/unit, maxUnits)))
 	a.next = firstUnit
 	return err
 }

@@ -20,7 +20,7 @@ type pages struct {
 }
 
 func (p *pages) reserve(b *budget) (err error) {
-	most := int(min(b.limit, maxArena)/pageBytes) + 1
+	most := int(b.mostLater()/pageBytes) + 1
 	if p.array, err = newArray[page](b, most); err != nil {
 		return err
 	}

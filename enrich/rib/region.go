@@ -14,6 +14,12 @@ var errMemory = errors.New("the memory of the routing table is used up")
 // budget is the total of the bytes of all regions, and their limit.
 type budget struct{ used, limit int64 }
 
+// raisedTo is up to which limit in bytes SetLimits can raise that of New, if that is lower.
+const raisedTo = 16 << 30
+
+// mostLater is the limit for which address space is reserved.
+func (b *budget) mostLater() int64 { return min(max(b.limit, raisedTo), maxArena) }
+
 func (b *budget) take(n int64) bool {
 	if b.used+n > b.limit {
 		return false

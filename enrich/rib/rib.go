@@ -14,6 +14,7 @@
 package rib
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -81,12 +82,7 @@ type RIB struct {
 
 // New returns an empty RIB. Close releases its memory.
 func New(o Options) (*RIB, error) {
-	if o.MaxMemory == 0 {
-		o.MaxMemory = defaultMemory
-	}
-	if o.MaxRoutes == 0 {
-		o.MaxRoutes = defaultRoutes
-	}
+	o.MaxMemory, o.MaxRoutes = cmp.Or(o.MaxMemory, defaultMemory), cmp.Or(o.MaxRoutes, defaultRoutes)
 	if o.MaxMemory < MinMemory {
 		return nil, fmt.Errorf("routing table of %d bytes: the minimum is %d", o.MaxMemory, MinMemory)
 	}
@@ -135,6 +131,13 @@ func (r *RIB) Close() {
 	if r.direct != nil {
 		r.direct.region.release()
 	}
+}
+
+// SetLimits changes MaxMemory and MaxRoutes; 0 is the default as in Options. What is there stays, also beyond a limit
+// that is lower now. Memory beyond 16 GiB can be used only if New had a limit that allowed it.
+func (r *RIB) SetLimits(maxMemory, maxRoutes int64) {
+	r.budget.limit = max(cmp.Or(maxMemory, defaultMemory), MinMemory)
+	r.maxRoutes = cmp.Or(maxRoutes, defaultRoutes)
 }
 
 // Hasher returns the hasher for the bundles of batches that this RIB applies. It is safe for concurrent use.

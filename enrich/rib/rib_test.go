@@ -464,6 +464,18 @@ func TestMemoryBound(t *testing.T) {
 		t.Errorf("refused %d, %+v", refused, stats)
 	}
 	t.Logf("refused %d, %+v", refused, stats)
+	for i, limit := range []int64{2 * MinMemory, MinMemory} { // raised there is room, lowered there is none
+		r.SetLimits(limit, 0)
+		batch.Reset()
+		for n := range uint64(40_000) {
+			a := netip.AddrFrom4([4]byte{byte(100 + 50*i), byte(n >> 8), byte(n), 0})
+			add(r, batch, netip.PrefixFrom(a, 24), 0, (1_000_000*uint64(i+1)+n)<<20)
+		}
+		n, _, err := s.Apply(batch)
+		if now := r.Stats(); err != nil || n > 0 != (i == 1) || now.Routes < stats.Routes || now.MaxBytes != limit {
+			t.Errorf("limit %d: refused %d, %v, %+v", limit, n, err, now)
+		}
+	}
 	s.Remove()
 	checkEmpty(t, r)
 }
