@@ -98,6 +98,10 @@ func fillRollups(ctx context.Context, conn driver.Conn, s schema.Settings, out i
 	started, filled := time.Now(), 0
 	err := schema.Fill(ctx, conn, s, func(f schema.Filling) {
 		filled++
+		if f.Hours == 0 {
+			fmt.Fprintf(out, "%s: %s\n", f.Rollup, commandline.Count(f.Flows, "flow"))
+			return
+		}
 		fmt.Fprintf(out, "%s: hour %s, %s (%d of %d)\n", f.Rollup, f.Hour.UTC().Format(time.DateTime),
 			commandline.Count(f.Flows, "flow"), f.Done, f.Hours)
 	})

@@ -20,7 +20,8 @@ func fillGenerated(b *Builder, rng *rand.Rand, n int) {
 				4: byte(rng.Uint32()), 5: byte(rng.Uint32())}), 24+rng.IntN(25))
 		}
 		p = p.Masked()
-		b.AddIP(IPPrefix{Prefix: p, ID: p.String(), Ref: p.String() + "__v1", ASID: 1 + rng.Uint32N(80000)})
+		b.AddIP(IPPrefix{Prefix: p, ID: p.String(), Ref: p.String() + "__v1", ASID: 1 + rng.Uint32N(80000),
+			Country: strconv.Itoa(int(p.Addr().As16()[13]) % 60)})
 		if i%2 == 0 {
 			b.AddASBlock(ASPrefix{p, 1 + rng.Uint32N(80000)})
 		}

@@ -48,6 +48,7 @@ type IPPrefix struct {
 	Prefix  netip.Prefix // IPv4 prefixes are in IPv4 form; host bits are ignored
 	ID, Ref string       // if two records have the same prefix, the greater ID in byte order wins
 	ASID    uint32       // 0: none
+	Country string       // of a meta_ip record: its code, else its name; "": none
 }
 
 // ASPrefix is a prefix and the AS that originates it.

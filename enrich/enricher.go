@@ -219,7 +219,7 @@ func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) (src, dst *e
 	n := e.hosts.entry(s.prefixes, &r.SrcAddr)
 	at := &s.prefixes.list[n]
 	src = at
-	row.SrcIPRef = s.prefixes.ref(at)
+	row.SrcIPRef, row.SrcCountry = s.prefixes.ref(at), s.prefixes.country(at)
 	row.SrcASID, as = e.asOf(s, at, r.SrcAS)
 	if row.SrcASID == 0 && e.routes != nil {
 		row.SrcASID, as = e.asOf(s, at, e.routes.ownAS(e.routes.srcFound, &e.routes.src))
@@ -231,7 +231,7 @@ func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) (src, dst *e
 	}
 	n = e.hosts.entry(s.prefixes, &r.DstAddr)
 	at = &s.prefixes.list[n]
-	row.DstIPRef = s.prefixes.ref(at)
+	row.DstIPRef, row.DstCountry = s.prefixes.ref(at), s.prefixes.country(at)
 	row.DstASID, as = e.asOf(s, at, r.DstAS)
 	if row.DstASID == 0 && e.routes != nil {
 		row.DstASID, as = e.asOf(s, at, e.routes.ownAS(e.routes.dstFound, &e.routes.dst))

@@ -1,7 +1,9 @@
 package enrich
 
 import (
+	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -24,7 +26,7 @@ func exampleSnapshot(t testing.TB) *Snapshot {
 		for _, as := range []uint32{100, 200, 300} {
 			b.AddAS(AS{ID: as, Ref: asScope(as) + "__v1"})
 		}
-		b.AddIP(IPPrefix{Prefix: prefix("10.0.0.0/8"), ID: "ten", Ref: "ten__v1", ASID: 100})
+		b.AddIP(IPPrefix{Prefix: prefix("10.0.0.0/8"), ID: "ten", Ref: "ten__v1", ASID: 100, Country: "CH"})
 		b.AddIP(IPPrefix{Prefix: prefix("2001:db8::/32"), ID: "doc", Ref: "doc__v1"})
 		b.AddASBlock(ASPrefix{prefix("10.0.0.0/8"), 150})
 		b.AddASBlock(ASPrefix{prefix("10.2.0.0/16"), 200})
@@ -268,5 +270,32 @@ func TestScopeOfRow(t *testing.T) {
 	if want := []string{"site", "as:200", "as:3", "comm:seven"}; !slices.Equal(row.PolicyScope, want) ||
 		row.MPLSRD != "2:0:7" {
 		t.Errorf("got %q, %q; want %q", row.PolicyScope, row.MPLSRD, want)
+	}
+}
+
+// The country of an end is that of its prefix in meta_ip, also where a longer announced prefix gives the AS.
+func TestCountries(t *testing.T) {
+	for _, c := range []struct{ src, dst, want string }{
+		{"10.1.0.1", "10.2.0.1", "CH CH"},
+		{"10.1.0.1", "2001:db8::1", "CH "},
+		{"172.16.0.1", "10.1.0.1", " CH"},
+		{"198.51.100.1", "2001:db9::1", " "},
+	} {
+		row := enriched(t, Options{}, flow.Record{SrcAddr: addr(c.src), DstAddr: addr(c.dst)})
+		if got := row.SrcCountry + " " + row.DstCountry; got != c.want {
+			t.Errorf("from %s to %s: %q, want %q", c.src, c.dst, got, c.want)
+		}
+	}
+	var l prefixList
+	for i := range 1 << 17 {
+		l.add(IPPrefix{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{1, byte(i >> 16), byte(i >> 8), byte(i)}), 32),
+			Ref: fmt.Sprint("ref", i), Country: fmt.Sprint("country", i)})
+	}
+	r := l.finish()
+	for n, want := range map[uint32]string{0: "country0", 65534: "country65534", 65535: "", 1<<17 - 1: ""} {
+		start, _ := r.bounds(n)
+		if got := r.country(start); got != want || r.ref(n) != fmt.Sprint("ref", n) || r.at(start) != &r.list[n] {
+			t.Errorf("record %d: country %q, want %q; ref %s", n, got, want, r.ref(n))
+		}
 	}
 }

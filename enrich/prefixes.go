@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -119,17 +120,23 @@ func sortSubnets(list []subnet) []subnet {
 }
 
 // records are the records that prefixes belong to. All refs are in one string, so that millions of them need no string
-// header each and the garbage collector does not scan them.
+// header each and the garbage collector does not scan them. Two bytes before each ref are the index of the record's
+// country, which so is in the cache when the ref is. No record begins at 0: there it has no country and an empty ref.
 type records struct {
-	refs string
-	list []record
+	refs      string
+	list      []record
+	countries []string // the first one is ""
 }
 
-// record is the end of a ref in refs, where the next one begins, and the record's AS.
+// record is the end of a ref in refs, where the next record begins, and the record's AS.
 type record struct{ end, asID uint32 }
 
-// bounds returns where the ref of record n begins and ends in refs.
+// countryBytes is how many bytes the index of the country takes.
+const countryBytes = 2
+
+// bounds returns where record n begins and ends in refs.
 func (r *records) bounds(n uint32) (start, end uint32) {
+	start = countryBytes
 	if n > 0 {
 		start = r.list[n-1].end
 	}
@@ -139,10 +146,15 @@ func (r *records) bounds(n uint32) (start, end uint32) {
 // ref returns the ref of record n.
 func (r *records) ref(n uint32) string {
 	start, end := r.bounds(n)
-	return r.refs[start:end]
+	return r.refs[start+countryBytes : end]
 }
 
-// at returns the record whose ref begins at start.
+// country returns the country of the record that begins at start.
+func (r *records) country(start uint32) string {
+	return r.countries[uint32(r.refs[start])|uint32(r.refs[start+1])<<8]
+}
+
+// at returns the record that begins at start.
 func (r *records) at(start uint32) *record {
 	n, _ := slices.BinarySearchFunc(r.list, start+1, func(r record, end uint32) int { return cmp.Compare(r.end, end) })
 	return &r.list[n]
@@ -150,10 +162,12 @@ func (r *records) at(start uint32) *record {
 
 // prefixList collects the prefixes of a source. Consecutive subnets of the same record share it.
 type prefixList struct {
-	subnets []subnet
-	refs    bytes.Buffer
-	list    []record
-	last    string
+	subnets   []subnet
+	refs      bytes.Buffer
+	list      []record
+	last      string
+	countries []string
+	numbers   map[string]uint16 // the indexes of countries
 }
 
 func (l *prefixList) add(p IPPrefix) {
@@ -161,7 +175,10 @@ func (l *prefixList) add(p IPPrefix) {
 	if !prefix.IsValid() {
 		return
 	}
+	l.begin()
 	if len(l.list) == 0 || l.last != p.Ref || l.list[len(l.list)-1].asID != p.ASID {
+		n := l.country(p.Country)
+		l.refs.Write([]byte{byte(n), byte(n >> 8)})
 		l.refs.WriteString(p.Ref)
 		l.list = append(l.list, record{uint32(l.refs.Len()), p.ASID})
 		l.last = p.Ref
@@ -169,9 +186,30 @@ func (l *prefixList) add(p IPPrefix) {
 	l.subnets = append(l.subnets, newSubnet(prefix, uint32(len(l.list)-1)))
 }
 
+// begin writes what stands before the first record.
+func (l *prefixList) begin() {
+	if l.refs.Len() == 0 {
+		l.refs.Write(make([]byte, countryBytes))
+		l.countries, l.numbers = []string{""}, map[string]uint16{"": 0}
+	}
+}
+
+// country returns the index of a country. There are some 250; beyond 65,535 they are not known.
+func (l *prefixList) country(name string) uint16 {
+	n, known := l.numbers[name]
+	if !known && len(l.countries) <= math.MaxUint16 {
+		n = uint16(len(l.countries))
+		name = strings.Clone(name)
+		l.countries = append(l.countries, name)
+		l.numbers[name] = n
+	}
+	return n
+}
+
 // finish sorts the subnets and removes duplicates of a prefix: the greatest id is kept, then the latest.
 func (l *prefixList) finish() *records {
-	r := &records{refs: l.refs.String(), list: l.list}
+	l.begin()
+	r := &records{refs: l.refs.String(), list: l.list, countries: l.countries}
 	l.refs, l.last = bytes.Buffer{}, ""
 	l.subnets = sortSubnets(l.subnets)
 	kept := l.subnets[:0]

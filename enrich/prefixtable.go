@@ -27,7 +27,7 @@ type prefixTable struct {
 // entry holds what meta_ip and the announced prefixes say about the addresses of a prefix that are in no longer prefix.
 // It is small because there are millions.
 type entry struct {
-	ref        uint32 // where the ref of the meta_ip record begins in records.refs
+	ref        uint32 // where the meta_ip record begins in records.refs; 0: there is none
 	asID       uint32 // of the longest announced prefix, else of the meta_ip record
 	as         uint32 // the index of the AS in asList, and the flag extended
 	refLength  uint16
@@ -84,8 +84,11 @@ func (p *prefixTable) at(a netip.Addr) (uint32, *entry) {
 
 // ref returns the ref of the meta_ip record.
 func (p *prefixTable) ref(at *entry) string {
-	return p.records.refs[at.ref : int(at.ref)+int(at.refLength)]
+	return p.records.refs[at.ref+countryBytes:][:at.refLength]
 }
+
+// country returns the country of the meta_ip record.
+func (p *prefixTable) country(at *entry) string { return p.records.country(at.ref) }
 
 // extMatch returns an extension's match in entry n.
 func (p *prefixTable) extMatch(n uint32, extension int) match {
@@ -147,7 +150,7 @@ func (m *merger) entry(ip, origin match, ext []match) entry {
 	p := entry{ipBits: ip.bits, originBits: origin.bits}
 	if ip.bits != noPrefix {
 		start, end := m.records.bounds(ip.record)
-		p.ref, p.refLength = start, uint16(end-start)
+		p.ref, p.refLength = start, uint16(end-start-countryBytes)
 		p.asID = m.records.list[ip.record].asID
 	}
 	if origin.bits != noPrefix {

@@ -22,6 +22,8 @@ type Row struct {
 	SrcASID, DstASID     uint32
 	SrcASRef, DstASRef   string
 	SrcIPRef, DstIPRef   string
+	SrcCountry           string // of the meta_ip record; empty is not known
+	DstCountry           string
 	SrcExtRef, DstExtRef []string // refs, one for each IP reference extension, in configured order; nil: none has any
 	HasPeer              bool     // false: all peer columns are NULL
 	PeerIP               flow.Addr

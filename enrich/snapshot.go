@@ -61,6 +61,8 @@ type IPMatch struct {
 	Prefix netip.Prefix
 	Ref    string
 	ASID   uint32 // 0: the record has none
+	// Country is the code of the record's country, or its name if it has no code; "": it has none.
+	Country string
 }
 
 // LookupIP returns the longest subnet of meta_ip that contains an address.
@@ -74,7 +76,7 @@ func (s *Snapshot) LookupIP(a netip.Addr) (IPMatch, bool) {
 	if at.refLength > 0 { // without a ref the entry does not say which record it belongs to
 		as = s.prefixes.records.at(at.ref).asID
 	}
-	return IPMatch{around(a, at.ipBits), s.prefixes.ref(at), as}, true
+	return IPMatch{around(a, at.ipBits), s.prefixes.ref(at), as, s.prefixes.country(at)}, true
 }
 
 // LookupExtension returns the longest subnet of an IP reference extension that contains an address.
@@ -89,9 +91,8 @@ func (s *Snapshot) LookupExtension(name string, a netip.Addr) (IPMatch, bool) {
 	if m.bits == noPrefix {
 		return IPMatch{}, false
 	}
-	return IPMatch{around(a, m.bits), s.prefixes.extRecords[i].ref(m.record),
-			s.prefixes.extRecords[i].list[m.record].asID},
-		true
+	return IPMatch{Prefix: around(a, m.bits), Ref: s.prefixes.extRecords[i].ref(m.record),
+		ASID: s.prefixes.extRecords[i].list[m.record].asID}, true
 }
 
 // LookupASBlock returns the longest announced prefix that contains an address, and its origin.

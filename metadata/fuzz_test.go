@@ -28,8 +28,7 @@ func FuzzSnapshotFile(f *testing.F) {
 	autonomousSystems().Put(enrich.AS{ID: 64496, Ref: "x", Name: "n"}, to)
 	organizations().Put(enrich.Organization{ID: "o", Ref: "o__v1", Name: "O"}, to)
 	ipPrefixes().Put(enrich.IPPrefix{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Ref: "192.0.2.0/24__v1",
-		ID:   "192.0.2.0/24",
-		ASID: 3}, to)
+		ID: "192.0.2.0/24", ASID: 3, Country: "CH"}, to)
 	ipPrefixes().Put(enrich.IPPrefix{Prefix: netip.MustParsePrefix("2001:db8::/32"), Ref: "a", ID: "b"}, to)
 	asBlocks().Put(enrich.ASPrefix{Prefix: netip.MustParsePrefix("10.0.0.0/8"), ASID: 5}, to)
 	extension("").Put(extensionPrefix{"scireg",
@@ -68,7 +67,7 @@ func FuzzSnapshotFile(f *testing.F) {
 
 // TestSnapshotFileOfAnotherVersion: the error says which one it is, whatever else the file has.
 func TestSnapshotFileOfAnotherVersion(t *testing.T) {
-	for _, magic := range []string{"flow-collector metadata 0\n", "flow-collector metadata 2\nmore",
+	for _, magic := range []string{"flow-collector metadata 0\n", "flow-collector metadata 3\nmore",
 		"flow-collector metadata "} {
 		path := filepath.Join(t.TempDir(), "s")
 		writeFile(t, path, magic)

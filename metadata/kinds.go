@@ -174,7 +174,7 @@ func asBlocks() *source.Records[enrich.ASPrefix] {
 		Add: (*enrich.Builder).AddASBlock, Number: func(s *enrich.Stats) int { return s.ASBlocks },
 		Read: func(ctx context.Context, d *tables.Database, add func(enrich.ASPrefix)) error {
 			var own []enrich.ASPrefix
-			err := d.EachPrefix(ctx, record.ASPrefix, "as_id", func(p enrich.IPPrefix) {
+			err := d.EachPrefix(ctx, record.ASPrefix, "as_id", "''", func(p enrich.IPPrefix) {
 				block := enrich.ASPrefix{Prefix: p.Prefix, ASID: p.ASID}
 				if strings.Contains(p.ID, " ") {
 					own = append(own, block)
@@ -202,10 +202,17 @@ func ipPrefixes() *source.Records[enrich.IPPrefix] {
 		KindName: "IP prefixes", TableName: record.IP, FileTag: tagIPs,
 		Add: (*enrich.Builder).AddIP, Number: func(s *enrich.Stats) int { return s.IPs },
 		Read: func(ctx context.Context, d *tables.Database, add func(enrich.IPPrefix)) error {
-			return d.EachPrefix(ctx, record.IP, "ifNull(as_id, 0)", add)
+			return d.EachPrefix(ctx, record.IP, "ifNull(as_id, 0)", schema.CountryOf, add)
 		},
-		Write: (*source.Encoder).IP,
-		Parse: (*source.Decoder).IP,
+		Write: func(e *source.Encoder, v enrich.IPPrefix) {
+			e.IP(v)
+			e.Text(v.Country)
+		},
+		Parse: func(d *source.Decoder) enrich.IPPrefix {
+			v := d.IP()
+			v.Country = d.Text()
+			return v
+		},
 	}
 }
 
@@ -225,7 +232,7 @@ func extension(name string) *source.Records[extensionPrefix] {
 		Add:    func(b *enrich.Builder, p extensionPrefix) { b.AddIPExtension(p.extension, p.IPPrefix) },
 		Number: func(s *enrich.Stats) int { return s.Extensions[name] },
 		Read: func(ctx context.Context, d *tables.Database, add func(extensionPrefix)) error {
-			return d.EachPrefix(ctx, schema.ExtensionTable(name), "toUInt32(0)",
+			return d.EachPrefix(ctx, schema.ExtensionTable(name), "toUInt32(0)", "''",
 				func(p enrich.IPPrefix) { add(extensionPrefix{name, p}) })
 		},
 		Write: func(e *source.Encoder, p extensionPrefix) {

@@ -16,11 +16,14 @@ import (
 // one.
 func TestNewestPrefix(t *testing.T) {
 	conn, settings := openStore(t)
-	if err := conn.Exec(context.Background(), `INSERT INTO meta_ip (id, ref, hash, insert_time, ip_subnet, as_id) VALUES
-		('a', 'a__v1', 'x', '2024-01-01 00:00:00', [('::ffff:192.0.2.0', 24), ('::ffff:198.51.100.0', 24)], 64496),
-		('a', 'a__v2', 'x', '2024-01-02 00:00:00', [('::ffff:192.0.2.0', 24), ('2001:db8::', 32)], NULL),
-		('b', 'b__v9', 'x', '2024-01-01 00:00:00', [('::ffff:203.0.113.0', 24)], 64497),
-		('b', 'b__v10', 'x', '2024-01-01 00:00:00', [('::ffff:203.0.113.0', 24)], 64498)`); err != nil {
+	if err := conn.Exec(context.Background(), `INSERT INTO meta_ip (id, ref, hash, insert_time, ip_subnet, as_id, `+
+		`country_code, country_name) VALUES
+		('a', 'a__v1', 'x', '2024-01-01 00:00:00', [('::ffff:192.0.2.0', 24), ('::ffff:198.51.100.0', 24)], 64496,
+			'FR', 'France'),
+		('a', 'a__v2', 'x', '2024-01-02 00:00:00', [('::ffff:192.0.2.0', 24), ('2001:db8::', 32)], NULL,
+			'CH', 'Switzerland'),
+		('b', 'b__v9', 'x', '2024-01-01 00:00:00', [('::ffff:203.0.113.0', 24)], 64497, NULL, NULL),
+		('b', 'b__v10', 'x', '2024-01-01 00:00:00', [('::ffff:203.0.113.0', 24)], 64498, '', 'Atlantis')`); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "snapshot")
@@ -30,10 +33,11 @@ func TestNewestPrefix(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]enrich.IPMatch{
-		"192.0.2.1":    {Prefix: netip.MustParsePrefix("192.0.2.0/24"), Ref: "a__v2"},
-		"2001:db8::1":  {Prefix: netip.MustParsePrefix("2001:db8::/32"), Ref: "a__v2"},
+		"192.0.2.1":    {Prefix: netip.MustParsePrefix("192.0.2.0/24"), Ref: "a__v2", Country: "CH"},
+		"2001:db8::1":  {Prefix: netip.MustParsePrefix("2001:db8::/32"), Ref: "a__v2", Country: "CH"},
 		"198.51.100.1": {},
-		"203.0.113.1":  {Prefix: netip.MustParsePrefix("203.0.113.0/24"), Ref: "b__v10", ASID: 64498},
+		"203.0.113.1": {Prefix: netip.MustParsePrefix("203.0.113.0/24"), Ref: "b__v10", ASID: 64498,
+			Country: "Atlantis"},
 	}
 	for name, s := range map[string]*enrich.Snapshot{"tables": mustBuild(t, conn, settings), "file": kept} {
 		got := map[string]enrich.IPMatch{}

@@ -25,7 +25,7 @@ import (
 // of another version, older or newer, is not read: everything in it is in the tables too, and the next snapshot
 // replaces it.
 const (
-	fileMagic   = "flow-collector metadata 1\n"
+	fileMagic   = "flow-collector metadata 2\n"
 	magicPrefix = "flow-collector metadata "
 )
 

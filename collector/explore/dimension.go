@@ -40,6 +40,11 @@ type dimension struct {
 	// both names the dimensions of the two ends that this one combines. With fold it has no expr: the keys of both are
 	// replaced, and a flow counts once for equal values.
 	both []string
+	// few says that there are some hundred keys at most.
+	few bool
+	// stored is the same dimension where rows have its key in a column of their own, needs.
+	stored *dimension
+	needs  string
 }
 
 // tables builds the SQL of dimensions that read tables of metadata.
@@ -103,9 +108,22 @@ func (t tables) circuits() string {
 		t.of(schema.InterfaceTable) + " GROUP BY id"
 }
 
+// countries returns a SELECT of the country's name by its code, as the columns of rows have it. Filters can use both.
+func (t tables) countries() string {
+	return "SELECT " + schema.CountryOf + " AS key, ifNull(nullIf(max(toString(country_name)), ''), key) AS value, " +
+		"arrayPushBack(groupUniqArray(lowerUTF8(ifNull(toString(country_name), ''))), lowerUTF8(key)) AS names FROM " +
+		t.of(schema.IPTable) + " GROUP BY key"
+}
+
+// storedCountry returns the dimension of a side's country that reads the column of rows.
+func (t tables) storedCountry(of dimension, column string) *dimension {
+	of.expr, of.fold, of.few = column, t.countries(), true
+	return &of
+}
+
 // countryCodes returns a SELECT of the country code by the country's name.
 func (t tables) countryCodes() string {
-	return "SELECT ifNull(country_name, '') AS key, upper(any(ifNull(country_code, ''))) AS value FROM " +
+	return "SELECT ifNull(country_name, '') AS key, upper(max(ifNull(country_code, ''))) AS value FROM " +
 		t.of(schema.IPTable) + " GROUP BY key"
 }
 
@@ -160,6 +178,9 @@ func dimensions(s *schema.Settings) []dimension {
 		field, _ := filter.Lookup(all[i].Name)
 		all[i].kind, all[i].both = field.Kind, field.Both
 		all[i].columns = columnsOf(s, all[i].expr)
+		if d := all[i].stored; d != nil {
+			d.kind, d.columns = field.Kind, columnsOf(s, d.expr)
+		}
 	}
 	return all
 }
@@ -213,7 +234,11 @@ func (t tables) ofSide(short, column, label string) []dimension {
 				fold: t.version(schema.SciRegTable, "discipline")})
 	}
 	for i := range all {
-		all[i].Group = label
+		d := &all[i]
+		if d.Group = label; d.code != "" && t.has(column+"_country") {
+			d.needs = column + "_country"
+			d.stored = t.storedCountry(*d, d.needs)
+		}
 	}
 	return all
 }
@@ -227,6 +252,7 @@ func (t tables) ofBoth(sides []dimension) []dimension {
 			continue
 		}
 		label := strings.TrimPrefix(d.Label, "Source ")
+		d.stored, d.needs = nil, ""
 		d.Name, d.Label, d.Group = name, strings.ToUpper(label[:1])+label[1:]+", either end", "Either end"
 		if d.fold == "" {
 			other := strings.NewReplacer("src_", "dst_")

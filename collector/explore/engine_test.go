@@ -59,7 +59,7 @@ var rows = []string{
 		`policy_scope, ext,
 		flow_type, device_id, src_as_id, src_ip, src_ip_ref, src_port, dst_as_id, dst_ip, dst_port, protocol,
 		in_interface_id, out_interface_id, peer_as_id, peer_ip, ip_version, application_port, bit_count, packet_count,
-		sampling_rate)
+		sampling_rate, src_country)
 	SELECT toDateTime64('2026-03-05 11:00:00', 3, 'UTC') + 60 * intDiv(number, 3) AS t, t, 'c', 'o', 'tlp:green',
 		if(number % 3 = 0, ['comm:lhcone', 'as:64500'], []),
 		if(number % 3 = 0, '{"bgp_as_path_id":[64500,64510],"bgp_community":["64500:1","64500:2"],` +
@@ -71,7 +71,8 @@ var rows = []string{
 		`toString(intDiv(number, 3) % 2))), [443, 53, 0][number % 3 + 1],
 		['tcp', 'udp', 'icmp'][number % 3 + 1], 'r1::up', if(number % 3 = 2, NULL, 'r1::down'),
 		if(number % 3 = 2, NULL, 64510), if(number % 3 = 2, NULL, toIPv6('192.0.2.254')),
-		if(number % 3 = 1, 6, 4), [443, 53, 0][number % 3 + 1], 8000 * (3 - number % 3), 10 * (3 - number % 3), 100
+		if(number % 3 = 1, 6, 4), [443, 53, 0][number % 3 + 1], 8000 * (3 - number % 3), 10 * (3 - number % 3), 100,
+		['CH', 'CH', ''][number % 3 + 1]
 	FROM numbers(180)`,
 	`INSERT INTO explored.collector_loss (start_time, end_time, collector_id, exporter, stage, what, reason, unit, ` +
 		`missing, count) VALUES
@@ -146,6 +147,7 @@ func TestEngine(t *testing.T) {
 	t.Run("earlier unknown", func(t *testing.T) { testEarlierUnknown(t, e) })
 	t.Run("step", func(t *testing.T) { testStep(t, e) })
 	t.Run("rollups", func(t *testing.T) { testRollups(t, e) })
+	t.Run("countries", func(t *testing.T) { testCountries(t, e) })
 	t.Run("links", func(t *testing.T) { testLinks(t, e) })
 	t.Run("scopes", func(t *testing.T) { testScopes(t, e) })
 	t.Run("map", func(t *testing.T) { testMap(t, e) })
@@ -504,7 +506,8 @@ func testRollups(t *testing.T, e *Explorer) {
 	}
 	for _, rest := range []string{"view=hours", "by=app&filter=device+%3D+r1+and+proto+%3D+tcp", "by=in.if&view=both",
 		"by=src.as,device&view=sankey", "by=device&filter=scope+%3D+comm:lhcone", "by=level&filter=scope+!%3D+unknown",
-		"by=device&filter=scope+%3D+as:64500"} {
+		"by=device&filter=scope+%3D+as:64500", "by=src.country,dst.country&view=sankey",
+		"filter=src.country+%3D+switz*&by=country", "filter=country+%3D+unknown&by=dst.country"} {
 		a, b := ask(t, e, "unit=flows&from=2026-02-20&to=2026-03-06&"+rest),
 			ask(t, rows, "unit=flows&from=2026-02-20&to=2026-03-06&"+rest)
 		if lines(a, 1) != lines(b, 1) || !reflect.DeepEqual(a.Days, b.Days) || !reflect.DeepEqual(a.Links, b.Links) ||
@@ -513,10 +516,36 @@ func testRollups(t *testing.T, e *Explorer) {
 		}
 	}
 	for _, want := range []string{"data_flow", "rollup_src_as_1h", "rollup_interface_1h", "rollup_application_1h",
-		"rollup_scireg_1h", "rollup_named_scope_1h", "rollup_traffic_1h"} {
+		"rollup_scireg_1h", "rollup_named_scope_1h", "rollup_country_1h", "rollup_traffic_1h"} {
 		if !answered[want] {
 			t.Errorf("%s answers nothing; the tables are %v", want, answered)
 		}
+	}
+}
+
+// Countries are the same from the columns of rows, and by prefix where rows may not have these columns.
+func testCountries(t *testing.T, e *Explorer) {
+	s := testSettings()
+	s.WithoutColumns = []string{"src_country", "dst_country"}
+	joined := &Explorer{Conn: e.Conn, Planner: NewPlanner(&s), Now: e.Now}
+	for _, rest := range []string{"by=src.country", "by=dst.country", "by=country", "by=country,src.as&view=table",
+		"by=src.country,dst.country&view=sankey", "by=src.country&view=map", "by=proto&filter=country+%3D+CH",
+		"by=proto&filter=not+src.country+%3D+switzerland", "by=country&filter=src.country+%3D+unknown"} {
+		address := "unit=flows&from=2026-03-05T11:00&to=2026-03-05T12:00&" + rest
+		a, b := ask(t, e, address), ask(t, joined, address)
+		if lines(a, 1) != lines(b, 1) || !reflect.DeepEqual(a.Links, b.Links) {
+			t.Errorf("%s: %s, by prefix %s", rest, lines(a, 1), lines(b, 1))
+		}
+		if sql := a.Query.SQL(); strings.Contains(sql, "ip_ref") || !strings.Contains(b.Query.SQL(), "ip_ref") {
+			t.Errorf("%s: the columns are not read: %s", rest, sql)
+		}
+	}
+	later := e.Planner.settings.Sources()[:1]
+	later[0].Later = []string{"src_country"}
+	p := NewPlanner(e.Planner.settings)
+	p.SetSources(later)
+	if p.dimension("src.country").few || !p.dimension("dst.country").few {
+		t.Error("the column is read though rows may not have it, or not where they have")
 	}
 }
 

@@ -46,6 +46,20 @@ func NewPlanner(s *schema.Settings) *Planner {
 // SetSources sets the tables that can answer, data_flow first, and since when each is complete.
 func (p *Planner) SetSources(sources []schema.Source) { p.sources.Store(&sources) }
 
+// dimension returns the dimension of that name; nil if there is none. Where all rows have its key in a column, that is
+// read.
+func (p *Planner) dimension(name string) *dimension {
+	d := p.dimensions[name]
+	if d == nil || d.stored == nil {
+		return d
+	}
+	rows := &(*p.sources.Load())[0]
+	if rows.Columns[d.needs] == "" || slices.Contains(rows.Later, d.needs) {
+		return d
+	}
+	return d.stored
+}
+
 // by returns the dimensions of a question. reversed exchanges source and destination.
 func (p *Planner) by(q *Question, reversed bool) ([]*dimension, error) {
 	var all []*dimension
@@ -53,8 +67,8 @@ func (p *Planner) by(q *Question, reversed bool) ([]*dimension, error) {
 		if reversed {
 			name = reverse(name)
 		}
-		d, ok := p.dimensions[name]
-		if !ok || d.Only {
+		d := p.dimension(name)
+		if d == nil || d.Only {
 			return nil, Refused(fmt.Sprintf("by: %q is no dimension here", name))
 		}
 		all = append(all, d)
@@ -82,7 +96,7 @@ func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (
 		return nil, err
 	}
 	sel := &selection{Planner: p, by: by}
-	compiler := &compiler{p.dimensions, &sel.params, reversed}
+	compiler := &compiler{p, &sel.params, reversed}
 	condition, err := compiler.where(x)
 	if err != nil {
 		return nil, err
@@ -135,7 +149,7 @@ func (p *Planner) columns(by []*dimension) []string {
 	for _, d := range by {
 		all = append(all, d.columns...)
 		for _, side := range d.both {
-			all = append(all, p.dimensions[side].columns...)
+			all = append(all, p.dimension(side).columns...)
 		}
 	}
 	return all
@@ -212,8 +226,10 @@ func (s *selection) grouped(terms, aliases string) string {
 // be too many keys: pairs of both ends, or prefixes.
 func (s *selection) joinsRows() bool {
 	return slices.ContainsFunc(s.by, func(d *dimension) bool {
-		return d.fold != "" && (len(d.both) > 0 || slices.Contains(d.columns, "src_ip_ref") ||
-			slices.Contains(d.columns, "dst_ip_ref"))
+		if len(d.both) > 0 && d.fold != "" {
+			return !s.dimension(d.both[0]).few
+		}
+		return d.fold != "" && (slices.Contains(d.columns, "src_ip_ref") || slices.Contains(d.columns, "dst_ip_ref"))
 	})
 }
 
@@ -238,7 +254,7 @@ func (s *selection) addKey(g *grouping, d *dimension, key string) {
 	}
 	sides := []*dimension{d}
 	if len(d.both) > 0 {
-		sides = []*dimension{s.dimensions[d.both[0]], s.dimensions[d.both[1]]}
+		sides = []*dimension{s.dimension(d.both[0]), s.dimension(d.both[1])}
 	}
 	var values []string
 	for i, side := range sides {
@@ -414,8 +430,8 @@ func (d *dimension) several() bool { return d.many || d.values || len(d.both) > 
 
 // wide reports whether a dimension can have so many keys that limit is worthwhile.
 func (d *dimension) wide() bool {
-	if d.several() {
-		return false // there is no one key to compare
+	if d.several() || d.few {
+		return false // there is no one key to compare, or nothing to gain
 	}
 	return d.fold != "" || d.kind == filter.AS || d.kind == filter.Address || d.kind == filter.Application ||
 		d.kind == filter.Number || d.Name == "as.path"

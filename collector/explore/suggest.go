@@ -151,7 +151,7 @@ func (e *Explorer) suggestValues(ctx context.Context, place filter.Place, only [
 func (p *Planner) valuesLike(d *dimension, typed string, only []string, now time.Time) *Query {
 	var params parameters
 	for len(d.both) > 0 && d.expr == "" { // values of either end are those of one
-		d = p.dimensions[d.both[0]]
+		d = p.dimension(d.both[0])
 	}
 	if d.kind == filter.AS && len(typed) > 2 && strings.EqualFold(typed[:2], "as") {
 		if _, ok := filter.ASNumber(typed); ok {

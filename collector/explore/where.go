@@ -56,9 +56,9 @@ func (p *parameters) literal(sql string) string {
 
 // compiler translates filters to SQL conditions.
 type compiler struct {
-	dimensions map[string]*dimension
-	params     *parameters
-	reversed   bool // the other direction: sources are destinations
+	planner  *Planner
+	params   *parameters
+	reversed bool // the other direction: sources are destinations
 }
 
 // columns returns the columns that the condition of a filter reads. All fields of the filter must be known.
@@ -69,10 +69,10 @@ func (c *compiler) columns(x *filter.Expr) []string {
 		if c.reversed {
 			name = reverse(name)
 		}
-		d := c.dimensions[name].tested(test)
+		d := c.planner.dimension(name).tested(test)
 		all = append(all, d.columns...)
 		for _, side := range d.both {
-			all = append(all, c.dimensions[side].columns...)
+			all = append(all, c.planner.dimension(side).columns...)
 		}
 	})
 	return all
@@ -106,8 +106,8 @@ func (c *compiler) test(x *filter.Expr) (string, error) {
 	if c.reversed {
 		name = reverse(name)
 	}
-	d, ok := c.dimensions[name]
-	if !ok {
+	d := c.planner.dimension(name)
+	if d == nil {
 		return "", c.unknown(x)
 	}
 	if len(d.both) == 0 {
@@ -115,7 +115,7 @@ func (c *compiler) test(x *filter.Expr) (string, error) {
 	}
 	var sides []string
 	for _, side := range d.both {
-		s, err := c.compare(c.dimensions[side], x)
+		s, err := c.compare(c.planner.dimension(side), x)
 		if err != nil {
 			return "", err
 		}
@@ -130,7 +130,7 @@ func (c *compiler) test(x *filter.Expr) (string, error) {
 
 func (c *compiler) unknown(x *filter.Expr) error {
 	var names []string
-	for name := range c.dimensions {
+	for name := range c.planner.dimensions {
 		names = append(names, name)
 	}
 	return x.Unknown(names)

@@ -69,7 +69,9 @@ CREATE TABLE IF NOT EXISTS data_flow_kafka
     forwarding_status  Nullable(UInt8),
     next_hop           Nullable(IPv6),
     icmp_type          Nullable(UInt8),
-    icmp_code          Nullable(UInt8)
+    icmp_code          Nullable(UInt8),
+    src_country        LowCardinality(String),
+    dst_country        LowCardinality(String)
 )
 ENGINE = Kafka
 SETTINGS

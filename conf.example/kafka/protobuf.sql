@@ -94,7 +94,9 @@ CREATE TABLE IF NOT EXISTS data_flow_kafka
     forwarding_status  Nullable(UInt8),
     next_hop           String,
     icmp_type          Nullable(UInt8),
-    icmp_code          Nullable(UInt8)
+    icmp_code          Nullable(UInt8),
+    src_country        LowCardinality(String),
+    dst_country        LowCardinality(String)
 )
 ENGINE = Kafka
 SETTINGS
@@ -250,6 +252,8 @@ SELECT
     forwarding_status,
     if(k.next_hop = '', NULL, CAST(toFixedString(k.next_hop, 16) AS IPv6)) AS next_hop,
     icmp_type,
-    icmp_code
+    icmp_code,
+    src_country,
+    dst_country
 FROM data_flow_kafka AS k
 WHERE _error = '';

@@ -12,6 +12,7 @@ import (
 // prefixRow is one version of a record with subnets.
 type prefixRow struct {
 	id, ref  string
+	country  string
 	time, as uint32
 	subnets  []netip.Prefix
 }
@@ -19,12 +20,13 @@ type prefixRow struct {
 // EachPrefix calls add with each subnet of the records in force, for tables that may have millions. The engine reads
 // them in the order of the table's key, ref, so that the versions of a record are close together; the newest is chosen
 // here.
-func (d *Database) EachPrefix(ctx context.Context, table, as string, add func(enrich.IPPrefix)) error {
-	query := "SELECT id, ref, toUnixTimestamp(insert_time), " + as + ", ip_subnet FROM " + d.Name(table) +
-		" WHERE sipHash128(id) NOT IN " + d.Vanished(table) + " ORDER BY ref, id, insert_time"
+// as and country are the expressions of the record's AS and country.
+func (d *Database) EachPrefix(ctx context.Context, table, as, country string, add func(enrich.IPPrefix)) error {
+	query := "SELECT id, ref, toUnixTimestamp(insert_time), " + as + ", " + country + ", ip_subnet FROM " +
+		d.Name(table) + " WHERE sipHash128(id) NOT IN " + d.Vanished(table) + " ORDER BY ref, id, insert_time"
 	run := versionRun{add: add}
 	if err := d.Rows(ctx, query, func(r *record.Reader) {
-		v := prefixRow{id: r.Text(), ref: r.Text(), time: r.Uint32(), as: r.Uint32()}
+		v := prefixRow{id: r.Text(), ref: r.Text(), time: r.Uint32(), as: r.Uint32(), country: r.Text()}
 		for range r.Elements() {
 			if p, ok := r.Subnet(); ok {
 				v.subnets = append(v.subnets, p)
@@ -71,7 +73,7 @@ func (r *versionRun) flush() {
 	for i := range r.newest {
 		v := &r.newest[i]
 		for _, p := range v.subnets {
-			r.add(enrich.IPPrefix{Prefix: p, ID: v.id, Ref: v.ref, ASID: v.as})
+			r.add(enrich.IPPrefix{Prefix: p, ID: v.id, Ref: v.ref, ASID: v.as, Country: v.country})
 		}
 	}
 	r.newest = r.newest[:0]

@@ -19,6 +19,8 @@ const (
 	wantNextHop
 	wantICMPType
 	wantICMPCode
+	wantSrcCountry
+	wantDstCountry
 )
 
 // flowColumns are the columns of data_flow whose values differ from row to row.
@@ -66,6 +68,8 @@ type flowColumns struct {
 	nextHop          nullable[flow.Addr]
 	icmpType         nullable[uint8]
 	icmpCode         nullable[uint8]
+	srcCountry       lowCardinality
+	dstCountry       lowCardinality
 }
 
 // list sets the columns up and returns all that a block has, those included that are the same in all rows.
@@ -123,6 +127,8 @@ func (c *flowColumns) list(l *Layout) []named {
 		{"next_hop", "Nullable(IPv6)", &c.nextHop, wantNextHop},
 		{"icmp_type", "Nullable(UInt8)", &c.icmpType, wantICMPType},
 		{"icmp_code", "Nullable(UInt8)", &c.icmpCode, wantICMPCode},
+		{"src_country", "LowCardinality(String)", &c.srcCountry, wantSrcCountry},
+		{"dst_country", "LowCardinality(String)", &c.dstCountry, wantDstCountry},
 	}
 	return c.wanted(all, l.WithoutColumns)
 }
@@ -193,6 +199,12 @@ func (c *flowColumns) append(row int, r *enrich.Row) {
 	}
 	if c.want&wantICMPCode != 0 && f.Sent(flow.ICMP) {
 		c.icmpCode.set(row, f.ICMPCode)
+	}
+	if c.want&wantSrcCountry != 0 {
+		c.srcCountry.add(r.SrcCountry)
+	}
+	if c.want&wantDstCountry != 0 {
+		c.dstCountry.add(r.DstCountry)
 	}
 }
 

@@ -22,6 +22,8 @@ const (
 	wantNextHop
 	wantICMPType
 	wantICMPCode
+	wantSrcCountry
+	wantDstCountry
 )
 
 // optionalColumns are their names, in the order of the bits.
@@ -36,6 +38,8 @@ func optionalColumns() []string {
 		"next_hop",
 		"icmp_type",
 		"icmp_code",
+		"src_country",
+		"dst_country",
 	}
 }
 
@@ -111,6 +115,12 @@ func (e *rowEncoder) append(p []byte, r *enrich.Row) []byte {
 	}
 	if e.want&wantICMPCode != 0 && f.Sent(flow.ICMP) {
 		p = appendNumber(p, `,"icmp_code":`, f.ICMPCode)
+	}
+	if e.want&wantSrcCountry != 0 {
+		p = appendString(append(p, `,"src_country":`...), r.SrcCountry)
+	}
+	if e.want&wantDstCountry != 0 {
+		p = appendString(append(p, `,"dst_country":`...), r.DstCountry)
 	}
 	return append(p, '}')
 }

@@ -88,6 +88,12 @@ func (e *protobufEncoder) append(p []byte, r *enrich.Row) []byte {
 	if e.want&wantICMPCode != 0 && f.Sent(flow.ICMP) {
 		p = appendPresent(p, 46, uint32(f.ICMPCode)) // icmp_code
 	}
+	if e.want&wantSrcCountry != 0 {
+		p = appendTextField(p, 47, r.SrcCountry) // src_country
+	}
+	if e.want&wantDstCountry != 0 {
+		p = appendTextField(p, 48, r.DstCountry) // dst_country
+	}
 	return p
 }
 

@@ -66,6 +66,7 @@ func TestProtobuf(t *testing.T) {
 		"collector_id": "collector-1", "policy_originator": "example", "policy_level": "tlp:green",
 		"policy_scope": []any{"comm:re", "as:64500"}, "in_if_index": 11.0, "out_if_index": 12.0, "tcp_flags": 511.0,
 		"forwarding_status": 64.0, "next_hop": "AAAAAAAAAAAAAP//xjNkAQ==", "icmp_type": 129.0, "icmp_code": 255.0,
+		"src_country": "CH", "dst_country": "NL",
 		"ext": map[string]any{
 			"bgp_as_path_id": []any{64500.0, 64501.0}, "bgp_as_path_padding": []any{1.0, 300.0},
 			"bgp_community": []any{float64(65535<<16 | 65281), float64(64500 << 16)}, "bgp_local_pref": 200.0,

@@ -287,12 +287,18 @@ type existing struct {
 	columns    []existingColumn
 }
 
+// hasRows reports whether a table keeps rows and may have some.
+func (e *existing) hasRows() bool {
+	return strings.HasSuffix(e.Engine, "MergeTree") && (e.Rows == nil || *e.Rows > 0)
+}
+
 type existingColumn struct {
 	Table   string `ch:"table"`
 	Name    string `ch:"name"`
 	Type    string `ch:"type"`
 	Codec   string `ch:"compression_codec"`
 	Comment string `ch:"comment"`
+	Default string `ch:"default_expression"`
 }
 
 // inspect reads the state of the database.
@@ -313,8 +319,8 @@ func inspect(ctx context.Context, conn driver.Conn, s *Settings) (*state, error)
 	}
 	var columns []existingColumn
 	if err := conn.Select(ctx, &columns,
-		"SELECT table, name, type, compression_codec, comment FROM system.columns WHERE database = "+
-			literal(s.Database)+" ORDER BY table, position"); err != nil {
+		"SELECT table, name, type, compression_codec, comment, default_expression FROM system.columns "+
+			"WHERE database = "+literal(s.Database)+" ORDER BY table, position"); err != nil {
 		return nil, fmt.Errorf("read system.columns of %s: %w", s.Database, err)
 	}
 	for _, t := range tables {
@@ -325,6 +331,7 @@ func inspect(ctx context.Context, conn driver.Conn, s *Settings) (*state, error)
 		t.columns = append(t.columns, c)
 		have.tables[c.Table] = t
 	}
+	have.readCountriesLater(s)
 	if s.RollupsLater {
 		have.keepMadeRollups(s)
 	}

@@ -26,6 +26,8 @@ type Source struct {
 	Step  time.Duration // what its rows sum up; 0 for single flows
 	// Columns are the dimensions that it has, by the name that Question uses, each with its column in Table.
 	Columns map[string]string
+	// Later are columns of Columns that older rows may not have yet.
+	Later []string
 	// From is when its rows begin: before that time it is not complete. The zero time: it has all.
 	From time.Time
 	// Kept is how long its rows are kept; 0 is for ever.
@@ -222,6 +224,9 @@ func (s *Settings) Sources() []Source {
 		if !c.MessageOnly && !slices.Contains(s.WithoutColumns, c.Name) {
 			flow.Columns[c.Name] = ident(c.Name)
 		}
+	}
+	if s.CountriesLater {
+		flow.Later = []string{srcCountry, dstCountry}
 	}
 	for path := range s.flowPaths() {
 		flow.Columns["ext."+path] = "ext." + path

@@ -29,6 +29,8 @@ type Column struct {
 
 	// Optional columns are ours and stand after the reference's. The operator can leave each of them out.
 	Optional bool
+	// Later is what rows have that were inserted before the column was added to the table. "": the type's own default.
+	Later string
 
 	// Number is the field's number in message Flow of flow.proto. It never changes and is never used again.
 	Number int
@@ -197,6 +199,11 @@ func FlowColumns() []Column {
 		{Name: "icmp_code", Type: "Nullable(UInt8)", Value: "f.ICMPCode", When: "f.Sent(flow.ICMP)",
 			Optional: true, Number: 46,
 			Comment: "ICMP code, as icmp_type."},
+		{Name: srcCountry, Type: typeText, Value: "r.SrcCountry", Optional: true, Later: LaterCountry, Number: 47,
+			Comment: "Country of the source: country_code of its meta_ip record, or country_name if that has no " +
+				"code; empty is not known, " + LaterCountry + " is of a version that did not write it."},
+		{Name: dstCountry, Type: typeText, Value: "r.DstCountry", Optional: true, Later: LaterCountry, Number: 48,
+			Comment: "Country of the destination, as src_country."},
 
 		{Name: "protocol_number", Type: "UInt8", Value: "f.IPProtocol", MessageOnly: true, Number: 16,
 			Comment: "Number of the IP protocol (IANA)."},

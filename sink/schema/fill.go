@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,7 +53,12 @@ type Filling struct {
 
 // Fillings says for each rollup of the settings whether older rows are still to be counted.
 func Fillings(ctx context.Context, conn driver.Conn, s Settings) ([]Filling, error) {
-	if _, err := look(ctx, conn, &s); err != nil {
+	return fillings(ctx, conn, &s)
+}
+
+// fillings is Fillings, and leaves in the settings what it reads on the server.
+func fillings(ctx context.Context, conn driver.Conn, s *Settings) ([]Filling, error) {
+	if _, err := look(ctx, conn, s); err != nil {
 		return nil, err
 	}
 	var all []Filling
@@ -110,6 +116,9 @@ func Fill(ctx context.Context, conn driver.Conn, s Settings, progress func(Filli
 	if s.Distributed {
 		return fmt.Errorf("rollups of distributed tables are filled shard by shard: not done by this command")
 	}
+	if err := s.fillCountries(ctx, conn, progress); err != nil {
+		return err
+	}
 	fillings, err := Fillings(ctx, conn, s)
 	if err != nil {
 		return err
@@ -121,6 +130,10 @@ func Fill(ctx context.Context, conn driver.Conn, s Settings, progress func(Filli
 		for _, r := range s.rollups() {
 			if r.Name != f.Rollup {
 				continue
+			}
+			if s.CountriesLater && slices.ContainsFunc(r.Dimensions, isCountry) {
+				return fmt.Errorf("fill rollup %s: rows from before the columns of countries do not have them, and in "+
+					"replicated tables they are not looked up", r.Name)
 			}
 			if err := s.fill(ctx, conn, &r, f, progress); err != nil {
 				return fmt.Errorf("fill rollup %s: %w", r.Name, err)
@@ -346,7 +359,7 @@ func waitForInserts(ctx context.Context, conn driver.Conn, since time.Time) erro
 // ReadSources returns the tables of the settings that exist on the server, for Choose. A rollup that is not filled yet
 // is complete only since it was made.
 func ReadSources(ctx context.Context, conn driver.Conn, s Settings) ([]Source, error) {
-	fillings, err := Fillings(ctx, conn, s)
+	fillings, err := fillings(ctx, conn, &s)
 	if err != nil {
 		return nil, err
 	}

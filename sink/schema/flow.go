@@ -47,7 +47,7 @@ func (s *Settings) flowPaths() paths { return FlowExtPaths(s.FlowExtensions, s.I
 func (c *Column) definition() column {
 	return column{
 		name: c.Name, typ: c.Type, defaults: c.Default, codec: cmp.Or(c.Codec, codecPlain), comment: c.Comment,
-		optional: c.Optional,
+		optional: c.Optional, later: c.Later,
 	}
 }
 

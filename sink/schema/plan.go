@@ -34,6 +34,7 @@ func plan(s *Settings, have *state) (steps, error) {
 	for _, t := range tables(s) {
 		p.table(&t)
 	}
+	p.countries()
 	for _, d := range dictionaries(s) {
 		p.dictionary(&d)
 	}
@@ -101,6 +102,14 @@ func (p *planner) table(t *table) {
 	p.offerForm(t, &old)
 }
 
+// countries says that rows are there whose countries Fill can write.
+func (p *planner) countries() {
+	if p.s.CountriesLater && p.s.fillsCountries() && !p.s.MetadataOnly {
+		p.warn("table %s: rows of an earlier version have no countries: queries look these up by prefix, which takes "+
+			"longer, until they are written: collector schema rollups fill", p.s.Tables.Flow)
+	}
+}
+
 // engineFits reports whether the object can serve as the table. Tables whose engine does something to the rows
 // have to have that engine; where rows are only kept, the operator may keep them otherwise (Distributed, Null).
 func (p *planner) engineFits(t *table, old *existing) bool {
@@ -139,7 +148,11 @@ func (p *planner) columns(t *table, old *existing) {
 			if i > 0 {
 				where = "AFTER " + ident(t.columns[i-1].name)
 			}
-			p.do(p.alter(t.name, "ADD COLUMN IF NOT EXISTS "+c.definition()+" "+where),
+			added := *c
+			if old.hasRows() && c.later != "" {
+				added.defaults = literal(c.later)
+			}
+			p.do(p.alter(t.name, "ADD COLUMN IF NOT EXISTS "+added.definition()+" "+where),
 				"table %s: column %s %s added", t.name, c.name, c.typ)
 			if c.optional {
 				p.optional("rows are stored without it")

@@ -48,10 +48,13 @@ func RollupSets() []Rollup {
 			Dimensions: []string{"src_as_id", "dst_as_id"}},
 		{Name: "as_path", Steps: usual, Shrink: 186, For: "traffic by AS path; needs the bgp extension",
 			Dimensions: []string{"device_id", "ext.bgp_as_path_id"}},
-		{Name: "src_prefix", Steps: usual, Shrink: 29, For: "traffic by source prefix, country and city",
+		{Name: "src_prefix", Steps: usual, Shrink: 29, For: "traffic by source prefix and city",
 			Dimensions: []string{"src_ip_ref"}},
-		{Name: "dst_prefix", Steps: usual, Shrink: 29, For: "traffic by destination prefix, country and city",
+		{Name: "dst_prefix", Steps: usual, Shrink: 29, For: "traffic by destination prefix and city",
 			Dimensions: []string{"dst_ip_ref"}},
+		// By device it would have 20 times the rows of hours and days, for 20 devices.
+		{Name: "country", Steps: usual, Shrink: 1_000, For: "traffic by country and from country to country",
+			Dimensions: []string{srcCountry, dstCountry}},
 		{Name: "scireg", Steps: usual, Shrink: 69,
 			For:        "traffic by resource of the Science Registry; needs the IP reference extension scireg",
 			Dimensions: []string{"device_id", "ext.src_ip_scireg_ref", "ext.dst_ip_scireg_ref"}},
@@ -102,7 +105,8 @@ func (s *Settings) rollups() []Rollup {
 	}
 	var on []Rollup
 	for _, r := range RollupSets() {
-		if (slices.Contains(s.Rollups, r.Name) || slices.Contains(s.Rollups, AllRollups)) && s.missingPath(&r) == "" {
+		if (slices.Contains(s.Rollups, r.Name) || slices.Contains(s.Rollups, AllRollups)) && s.missingPath(&r) == "" &&
+			s.missingColumn(&r) == "" {
 			on = append(on, r)
 		}
 	}
@@ -123,6 +127,16 @@ func (s *Settings) missingPath(r *Rollup) string {
 	return ""
 }
 
+// missingColumn is a column that the rollup needs and data_flow is made without; "" without one.
+func (s *Settings) missingColumn(r *Rollup) string {
+	for _, d := range r.Dimensions {
+		if slices.Contains(s.WithoutColumns, d) {
+			return d
+		}
+	}
+	return ""
+}
+
 // validateRollups refuses names that are not in RollupSets, and sets whose paths data_flow does not have.
 func (s *Settings) validateRollups() error {
 	for _, name := range s.Rollups {
@@ -135,6 +149,9 @@ func (s *Settings) validateRollups() error {
 		}
 		if path := s.missingPath(&RollupSets()[i]); path != "" {
 			return fmt.Errorf("rollup %s needs the path %s of ext, which no extension in the settings has", name, path)
+		}
+		if column := s.missingColumn(&RollupSets()[i]); column != "" {
+			return fmt.Errorf("rollup %s needs the column %s, which the settings leave out", name, column)
 		}
 	}
 	for step, interval := range s.RollupTTLs {

@@ -37,19 +37,37 @@ func insertFlowsOf(conn driver.Conn, token string, first, rows int, length time.
 		"deduplicate_blocks_in_dependent_materialized_views": 1, "optimize_on_insert": 0,
 		"max_partitions_per_insert_block": 0,
 	}))
+	var countries uint64
+	if err := conn.QueryRow(ctx, "SELECT count() FROM system.columns WHERE database = 'golden' AND "+
+		"table = 'data_flow' AND name LIKE '%_country'").Scan(&countries); err != nil {
+		return err
+	}
+	names, values := ", src_country, dst_country",
+		", if(n % 4, 'C' || n % 13 % 3, '') AS s, if(n % 3, 'C' || n % 5 % 3, '') AS d"
+	if countries == 0 { // the table of an earlier version
+		names, values = "", ""
+	}
 	return conn.Exec(ctx, fmt.Sprintf(`INSERT INTO golden.data_flow (start_time, end_time, device_id, flow_type, `+
 		`protocol,
 		ip_version, policy_originator, policy_level, policy_scope, src_as_id, dst_as_id, src_ip_ref, dst_ip_ref,
 		in_interface_id, out_interface_id, in_interface_edge, peer_as_id, peer_ip, application_port, bit_count,
-		packet_count, ext)
+		packet_count, ext%s)
 	SELECT toDateTime64('2026-01-30 22:00:00', 3, 'UTC') + sipHash64(n, 1) %% %d AS t, t, 'r' || n %% 3, 'netflow',
 		if(n %% 2, 'tcp', 'udp'), if(n %% 5, 4, 6), 'us', 'tlp:amber',
 		['comm:' || n %% 2, 'as:' || n %% 7, 'as:' || n %% 11], n %% 7, n %% 11,
 		if(n %% 4, 'net' || n %% 13, NULL), if(n %% 3, 'net' || n %% 5, NULL), if(n %% 3, 'if' || n %% 4, NULL), 'if9',
 		n %% 2 = 0, if(n %% 2, n %% 5, NULL), if(n %% 2, toIPv6('2001:db8::1'), NULL), n %% 3 * 80, n * 1000, n,
 		CAST(('{"bgp_as_path_id":[' || toString(n %% 4) || ',7],"src_ip_scireg_ref":"s' || toString(n %% 3) || '"}') `+
-		`AS JSON)
-	FROM (SELECT number + %d AS n FROM numbers(%d)) ORDER BY ALL`, int(length.Seconds()), first, rows))
+		`AS JSON)%s
+	FROM (SELECT number + %d AS n FROM numbers(%d)) ORDER BY ALL`, names, int(length.Seconds()), values, first, rows))
+}
+
+// insertCountries inserts the prefixes of insertFlows with their countries, one of them by its name alone.
+func insertCountries(t *testing.T, conn driver.Conn) {
+	t.Helper()
+	run(t, conn, "INSERT INTO golden.meta_ip (id, ref, hash, ip_subnet, country_code, country_name) SELECT "+
+		"'net' || number AS id, id, '', [], if(number % 3 = 2, NULL, 'C' || number % 3), "+
+		"if(number % 3 = 1, NULL, if(number % 3 = 2, 'C2', 'Country')) FROM numbers(13)")
 }
 
 // compareRollups compares every rollup with data_flow, by step and dimensions.

@@ -82,6 +82,10 @@ type Settings struct {
 	// RollupsFilled are those of them that have the earlier rows too; Apply fills it in.
 	RollupsFilled map[string]bool
 
+	// CountriesLater says that rows of data_flow may be from before the columns of countries, which Fill looks up;
+	// Apply fills it in.
+	CountriesLater bool
+
 	ApplicationDictionary Dictionary
 	ASDictionary          Dictionary
 	DictionarySource      DictionarySource

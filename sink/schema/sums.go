@@ -137,6 +137,9 @@ func (s *Settings) sumsPart(r *Rollup, rows bool, table, where string) string {
 		name := ident(columnName(d))
 		path, isPath := strings.CutPrefix(d, "ext.")
 		switch {
+		case rows && isCountry(d) && s.countriesJoined():
+			columns = append(columns, fmt.Sprintf("toLowCardinality(ifNull(%s.country, '')) AS %s",
+				countryJoin(d), name))
 		case rows && derivedOf(d) != nil:
 			columns = append(columns, strings.ReplaceAll(ofRows(d), "policy_scope", "f.policy_scope")+" AS "+name)
 		case !rows || !isPath:
@@ -164,6 +167,11 @@ func (s *Settings) sumsPart(r *Rollup, rows bool, table, where string) string {
 	from := s.qualified(table)
 	if rows {
 		from += " AS f"
+		for _, d := range r.Dimensions {
+			if isCountry(d) && s.countriesJoined() {
+				from += s.joinCountry(d)
+			}
+		}
 	}
 	return "SELECT " + strings.Join(columns, ", ") + "\nFROM " + from + "\nWHERE " + where
 }

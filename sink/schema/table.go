@@ -15,6 +15,7 @@ type column struct {
 	comment   string // what DESCRIBE says of it; an existing column keeps its own until the operator accepts an Offer
 	paths     paths  // of a JSON column: its typed paths
 	optional  bool   // rows are stored without it, too
+	later     string // what the rows have that are there when it is added; "": the type's own default
 }
 
 // paths are the typed paths of a JSON column.

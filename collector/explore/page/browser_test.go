@@ -37,14 +37,15 @@ var browserRows = []string{
 	`INSERT INTO data_flow (start_time, end_time, policy_scope, ext, flow_type, device_id, src_as_id, src_ip, ` +
 		`src_ip_ref,
 		dst_as_id, dst_ip, dst_ip_ref, dst_port, protocol, in_interface_id, out_interface_id, ip_version, ` +
-		`application_port, bit_count, packet_count)
+		`application_port, bit_count, packet_count, src_country)
 	SELECT now64(3, 'UTC') - 10 * intDiv(number, 3) - 1 AS t, t, if(number % 3 = 0, ['comm:lhcone'], []),
 		if(number % 3 = 0, '{"src_ip_scireg_ref":"s__v1"}', '{}'), 'netflow', 'core1',
 		64496 + number % 3, toIPv6(concat(['198.51.100.', '203.0.113.', '192.0.2.'][number % 3 + 1], toString(number ` +
 		`% 30))),
 		[` + "'a__v1', 'b__v1', NULL" + `][number % 3 + 1], 64496 + (number + 1) % 3, toIPv6('192.0.2.200'), NULL, ` +
 		`443, 'tcp',
-		'core1::down', 'core1::up', 4, 443, if(t < now() - 86400, 1, 2) * 800000 * (3 - number % 3), 100
+		'core1::down', 'core1::up', 4, 443, if(t < now() - 86400, 1, 2) * 800000 * (3 - number % 3), 100,
+		['CH', 'FR', ''][number % 3 + 1]
 	FROM numbers(51840)`,
 	`INSERT INTO collector_loss (start_time, end_time, exporter, device_id, stage, what, reason, unit, ` +
 		`missing, count) VALUES

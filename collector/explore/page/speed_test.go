@@ -34,7 +34,7 @@ var speedMetadata = []string{
 	`INSERT INTO meta_ip (id, ref, hash, ip_subnet, country_name, country_code, city_name)
 		SELECT concat('p', toString(number)) AS p, concat(p, '__v1'), '', [(toIPv6(concat('::ffff:', ` +
 		`IPv4NumToString(toUInt32(number * 256)))), 24)],
-			concat('Country ', toString(number % 200)), substring(base64Encode(toString(number % 200)), 1, 2), ` +
+			concat('Country ', toString(number % 200)), upper(hex(toUInt8(number % 200))), ` +
 		`concat('City ', toString(number % 30000))
 		FROM numbers(500000)`,
 	`INSERT INTO meta_ip_scireg (id, ref, hash, ip_subnet, discipline, project_name, organization_name)
@@ -56,7 +56,7 @@ var speedMetadata = []string{
 const speedRows = `INSERT INTO data_flow (start_time, end_time, policy_scope, ext, flow_type, device_id, src_as_id, ` +
 	`src_ip, src_ip_ref, src_port,
 	dst_as_id, dst_ip, dst_ip_ref, dst_port, protocol, in_interface_id, out_interface_id, ip_version, ` +
-	`application_port, bit_count, packet_count, sampling_rate)
+	`application_port, bit_count, packet_count, sampling_rate, src_country, dst_country)
 SELECT now64(3, 'UTC') - 2592000 * (1 - number / %[3]d) AS t, t + 30, if(a < 0.2, ['comm:lhcone'], []), if(a < 0.1, ` +
 	`concat('{"src_ip_scireg_ref":"s', toString(h %% 1000), '__v1"}'), '{}'),
 	'netflow', concat('r', toString(h %% 20)) AS device, 1 + toUInt32(a * a * a * 99999) AS source, ` +
@@ -66,7 +66,8 @@ SELECT now64(3, 'UTC') - 2592000 * (1 - number / %[3]d) AS t, t + 30, if(a < 0.2
 	concat('p', toString(toUInt32(b * b * 500000)), '__v1'), [443, 80, 53, 22, 8443, 1094][1 + h %% 6] AS port, ` +
 	`if(port = 53, 'udp', 'tcp'),
 	concat(device, '::if', toString(toUInt32(a * 1000))), concat(device, '::if', toString(toUInt32(b * 1000))), 4, ` +
-	`port, 8 * (100 + h %% 1000000), 1 + h %% 1000, 1000
+	`port, 8 * (100 + h %% 1000000), 1 + h %% 1000, 1000, hex(toUInt8(toUInt32(a * a * 500000) %% 200)),
+	hex(toUInt8(toUInt32(b * b * 500000) %% 200))
 FROM (SELECT number, cityHash64(number) AS h, (h %% 1000003) / 1000003 AS a, (intDiv(h, 1000003) %% 1000003) / ` +
 	`1000003 AS b FROM numbers(%[2]d, %[1]d))`
 
@@ -86,7 +87,8 @@ func TestSpeed(t *testing.T) {
 	s := schema.Default()
 	s.IPRefExtensions, s.FlowTTL.Interval = []string{"scireg"}, "5 YEAR"
 	if os.Getenv("EXPLORE_ROLLUPS") != "" {
-		s.Rollups = []string{"interface", "application", "src_as", "as_pair", "src_prefix", "scireg", "scope"}
+		s.Rollups = []string{"interface", "application", "src_as", "as_pair", "src_prefix", "country", "scireg",
+			"scope"}
 	}
 	if _, err := schema.Apply(t.Context(), conn, s); err != nil {
 		t.Fatal(err)

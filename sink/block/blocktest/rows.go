@@ -41,6 +41,7 @@ func FullRow() enrich.Row {
 		In:      enrich.Interface{ID: "rtr1::1", Ref: "rtr1::1__v1", Edge: true},
 		Out:     enrich.Interface{ID: "rtr1::2", Ref: "rtr1::2__v2", Edge: true},
 		SrcASID: 64500, DstASID: math.MaxUint32, SrcASRef: "64500__v1", DstASRef: "4294967295__v1",
+		SrcCountry: "CH", DstCountry: "NL",
 		SrcIPRef: "192.0.2.0/24__v1", DstIPRef: "2001:db8::/32__v1", SrcExtRef: []string{"11__v1"},
 		DstExtRef: []string{"12__v1"},
 		HasPeer:   true, PeerIP: flow.AddrFrom4([4]byte{}), PeerASID: 64501, PeerIPRef: "0.0.0.0/0__v1",
@@ -83,7 +84,8 @@ const FullJSON = `{"start_time":"2026-11-23 00:00:00.001","end_time":"2026-11-23
 "peer_as_id":64501,"peer_as_ref":"64501__v1","peer_ip":"::ffff:0.0.0.0","peer_ip_ref":"0.0.0.0/0__v1",
 "ip_version":6,"application_port":53,"bit_count":18446744073709551615,"packet_count":9007199254740992,
 "sampling_rate":2048,"sampling_source":"record","in_if_index":11,"out_if_index":1073742082,
-"tcp_flags":511,"forwarding_status":64,"next_hop":"::","icmp_type":129,"icmp_code":255}`
+"tcp_flags":511,"forwarding_status":64,"next_hop":"::","icmp_type":129,"icmp_code":255,
+"src_country":"CH","dst_country":"NL"}`
 
 // EmptyJSON is EmptyRow as stored in the table.
 const EmptyJSON = `{"start_time":"2026-11-23 00:00:00.000","end_time":"2026-11-23 00:00:00.000",
@@ -96,7 +98,8 @@ const EmptyJSON = `{"start_time":"2026-11-23 00:00:00.000","end_time":"2026-11-2
 "peer_as_id":null,"peer_as_ref":null,"peer_ip":null,"peer_ip_ref":null,
 "ip_version":4,"application_port":0,"bit_count":0,"packet_count":0,"sampling_rate":0,"sampling_source":"assumed",` +
 	`"in_if_index":0,"out_if_index":0,
-"tcp_flags":null,"forwarding_status":null,"next_hop":null,"icmp_type":null,"icmp_code":null}`
+"tcp_flags":null,"forwarding_status":null,"next_hop":null,"icmp_type":null,"icmp_code":null,
+"src_country":"","dst_country":""}`
 
 // Traffic returns rows like a core router's flows: few interfaces, many prefixes, mostly the same keys of ext.
 func Traffic(n int) []enrich.Row {
@@ -111,7 +114,7 @@ func Traffic(n int) []enrich.Row {
 	interfaces, interfaceRefs := texts(64, "core1.example.net::et-0/0/%d"),
 		texts(64, "core1.example.net::et-0/0/%d__v1")
 	asRefs, ipRefs, scopes := texts(500, "%d__v1"), texts(5000, "192.0.%d.0/24__v3"), texts(500, "as:%d")
-	scireg := texts(50, "%d__v1")
+	scireg, countries := texts(50, "%d__v1"), texts(60, "%02X")
 	rows := make([]enrich.Row, n)
 	for i := range rows {
 		src, dst := rnd.IntN(500), rnd.IntN(500)
@@ -129,6 +132,7 @@ func Traffic(n int) []enrich.Row {
 			Out:     enrich.Interface{ID: interfaces[out], Ref: interfaceRefs[out]},
 			SrcASID: uint32(64500 + src), DstASID: uint32(64500 + dst), SrcASRef: asRefs[src], DstASRef: asRefs[dst],
 			SrcIPRef: ipRefs[rnd.IntN(5000)], DstIPRef: ipRefs[rnd.IntN(5000)],
+			SrcCountry: countries[src%60], DstCountry: countries[dst%60],
 			SrcExtRef: []string{""}, DstExtRef: []string{""},
 			PolicyScope: []string{scopes[src], scopes[dst]}, Protocol: []string{"tcp", "udp"}[i%2], IPVersion: 4,
 			SrcPort: uint16(rnd.Uint32()), DstPort: 443, ApplicationPort: 443,

@@ -46,7 +46,9 @@ CREATE TABLE IF NOT EXISTS `golden`.`data_flow`
     `forwarding_status` Nullable(UInt8) COMMENT 'IE 89: from 64 on forwarded, from 128 on dropped, from 192 on consumed; NULL is not sent.' CODEC(ZSTD(1)),
     `next_hop` Nullable(IPv6) COMMENT 'IP next hop (IE 15, 62); IPv4 as ::ffff:a.b.c.d; NULL is not sent. The BGP next hop is peer_ip.' CODEC(ZSTD(1)),
     `icmp_type` Nullable(UInt8) COMMENT 'ICMP type, of ICMP or ICMPv6 as protocol says; NULL for other protocols.' CODEC(ZSTD(1)),
-    `icmp_code` Nullable(UInt8) COMMENT 'ICMP code, as icmp_type.' CODEC(ZSTD(1))
+    `icmp_code` Nullable(UInt8) COMMENT 'ICMP code, as icmp_type.' CODEC(ZSTD(1)),
+    `src_country` LowCardinality(String) COMMENT 'Country of the source: country_code of its meta_ip record, or country_name if that has no code; empty is not known, ? is of a version that did not write it.' CODEC(ZSTD(1)),
+    `dst_country` LowCardinality(String) COMMENT 'Country of the destination, as src_country.' CODEC(ZSTD(1))
 )
 ENGINE = MergeTree()
 PARTITION BY toYYYYMMDD(start_time)
@@ -588,6 +590,11 @@ WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} 
 
 CREATE VIEW IF NOT EXISTS `golden`.`sums_dst_prefix`
 AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `dst_ip_ref`, device_id, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_country`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `src_country`, `dst_country`, device_id, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `golden`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
