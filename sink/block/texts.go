@@ -35,8 +35,7 @@ type Texts struct {
 	known   map[flow.Addr]*bringer
 	fresh   map[flow.Addr]struct{} // the other sources that brought texts in this period
 	earlier map[flow.Addr]struct{} // and in the one before
-	from    *bringer               // of the row in hand; nil: its source is not known
-	share   int                    // of its source
+	from    *bringer               // whose part the row in hand takes; nil: that of all
 	trusted bool                   // its texts do not count
 }
 
@@ -74,22 +73,25 @@ func (t *Texts) admit(r *enrich.Row, rows int) bool {
 	t.from = t.known[r.Flow.Source]
 	switch {
 	case t.from != nil:
-		t.from.latest, t.share = received, t.half/len(t.known)
-		return t.from.texts < t.share || t.free < t.half
-	case len(t.known) == 0:
-		t.half *= 2
-	}
-	if len(t.fresh) < maxFresh {
+		if t.from.latest = received; t.from.texts < t.half/len(t.known) {
+			return true
+		}
+		t.from = nil
+	case len(t.fresh) < maxFresh:
 		t.fresh[r.Flow.Source] = struct{}{}
+	}
+	if len(t.known) == 0 {
+		t.half *= 2
 	}
 	return t.free < t.half
 }
 
-// take counts a text of the row that was admitted. A list has a thousand at most, by which the bound may be exceeded.
+// take counts a text of the row that was admitted. A list has a thousand at most, by which a part may be exceeded until
+// it has grown by as many.
 func (t *Texts) take() {
 	switch {
 	case t == nil || t.trusted:
-	case t.from != nil && t.from.texts < t.share:
+	case t.from != nil:
 		t.from.texts++
 	default:
 		t.free++

@@ -76,7 +76,8 @@ func ofRouter(n int) []uint32 {
 	return list
 }
 
-// A flood of communities is bounded in each second, whatever the length of blocks, and a router beside it loses none.
+// A flood of communities is bounded in each second, whatever the length of blocks, and a router beside it that is known
+// loses none.
 func TestTexts(t *testing.T) {
 	const seconds, base, perRow = 20, 2*halfOfNone + 1000, 2
 	for _, test := range []struct {
@@ -84,37 +85,45 @@ func TestTexts(t *testing.T) {
 		maxRows int
 		flood   func(b *bringing, n int) // the nth row of a second
 		rows    int                      // of the flood in a second
+		early   bool                     // it goes on when the collector starts
 	}{
-		{"no flood", 50_000, nil, 0},
-		{"one source", 50_000, func(b *bringing, n int) { b.add(attacker, 0, random(50)...) }, 5000},
-		{"one source, short blocks", 100, func(b *bringing, n int) { b.add(attacker, 0, random(50)...) }, 5000},
-		{"one source, many rows", 50_000, func(b *bringing, n int) { b.add(attacker, 0, random(10)...) }, 100_000},
+		{"no flood", 50_000, nil, 0, false},
+		{"one source", 50_000, func(b *bringing, n int) { b.add(attacker, 0, random(50)...) }, 5000, false},
+		{"one source, as early as the router", 50_000, func(b *bringing, n int) {
+			b.add(attacker, 0, random(50)...)
+		}, 5000, true},
+		{"sources as early as the router", 50_000, func(b *bringing, n int) {
+			b.add(attacker+n%9, 0, random(50)...)
+		}, 5000, true},
+		{"one source, short blocks", 100, func(b *bringing, n int) { b.add(attacker, 0, random(50)...) }, 5000, false},
+		{"one source, many rows", 50_000, func(b *bringing, n int) { b.add(attacker, 0, random(10)...) }, 100_000,
+			false},
 		{"a source for each row", 50_000, func(b *bringing, n int) {
 			b.add(attacker+rand.IntN(1<<22), 0, random(50)...)
-		}, 5000},
-		{"sources that come again", 50_000, func(b *bringing, n int) { b.add(attacker+n%40, 0, random(50)...) }, 5000},
+		}, 5000, false},
+		{"sources that come again", 50_000, func(b *bringing, n int) { b.add(attacker+n%40, 0, random(50)...) }, 5000,
+			false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBringing(test.maxRows)
 			n := 0
-			ofRouterFor := func(rows int, each time.Duration) {
-				for range rows {
-					b.add(router, each, ofRouter(n)...)
+			pass := func(seconds int, flooded bool) {
+				for range seconds * 200 {
+					if flooded {
+						for k := range test.rows / 200 {
+							test.flood(b, k)
+						}
+					}
+					b.add(router, time.Second/200, ofRouter(n)...)
 					n++
 				}
 			}
-			ofRouterFor(200*seconds, time.Second/200)
+			pass(5, test.early)
 			b.empty()
 			before := b.different
 			b.different = 0
-			for range seconds * 200 {
-				if test.flood != nil {
-					for k := range test.rows / 200 {
-						test.flood(b, k)
-					}
-				}
-				ofRouterFor(1, time.Second/200)
-			}
+			clear(b.leftOut) // until the router is known
+			pass(seconds, test.flood != nil)
 			b.empty()
 			rows := test.rows + 200
 			most := (rows/periodRows+1)*base + perRow*rows
