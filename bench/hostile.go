@@ -48,6 +48,8 @@ func hostileCommand() *cli.Command {
 			&cli.StringFlag{Name: "engine", Value: ".engine/libchdb.so", Usage: "the store's engine `FILE`"},
 			&cli.DurationFlag{Name: "quiet", Usage: "measure the router alone for `TIME`", Value: 15 * time.Second},
 			&cli.DurationFlag{Name: "settle", Usage: "wait for rows and merges at most `TIME`", Value: time.Minute},
+			&cli.DurationFlag{Name: "store-away", Usage: "the store's process stands still for `TIME` of the flood"},
+			&cli.StringFlag{Name: "config", Usage: "the collectors' configuration `FILE`, such as a small queue"},
 			&cli.BoolFlag{Name: "json", Usage: "print the figures as JSON"},
 		},
 		Action: runHostile,
@@ -158,7 +160,7 @@ before the flood, at most, and when rows and merges are done.`) + "\n")
 			}
 			printing.Lock()
 			defer printing.Unlock()
-			if cost.Unbalanced != "" || cost.RouterRows != cost.RouterSent {
+			if cost.Unbalanced != "" || cost.RouterRows+cost.LostRows < cost.RouterSent {
 				failed++
 			}
 			if c.Bool("json") {
@@ -183,6 +185,7 @@ func floodOne(ctx context.Context, c *cli.Command, kinds []hostile.Kind, dir str
 	cost, err := flooded.Run(ctx, kinds, flooded.Options{
 		Collector: c.String("collector"), Engine: c.String("engine"), Dir: dir,
 		For: c.Duration("for"), Rate: c.Float("rate"), Quiet: c.Duration("quiet"), Settle: c.Duration("settle"),
+		StoreAway: c.Duration("store-away"), Config: c.String("config"),
 	})
 	if err != nil {
 		return nil, err
@@ -201,6 +204,9 @@ func printFlood(x *flooded.Cost) {
 	}
 	if x.Unbalanced != "" {
 		counters = x.Unbalanced
+	}
+	if x.LostRows+x.OverShare > 0 {
+		counters += fmt.Sprintf(", %d rows and %d datagrams without room", x.LostRows, x.OverShare)
 	}
 	if x.Unsettled {
 		counters += ", merges go on"

@@ -29,6 +29,10 @@ type Options struct {
 	Quiet             time.Duration // how long is measured before it what the router alone costs
 	Settle            time.Duration // how long rows and merges may go on behind it
 	Environment       []string      // NAME=value, in addition
+	Config            string        // the path of a configuration; "": none
+	// StoreAway is how long the store's process stands still, from the begin of the flood on. Neither what waits in
+	// memory nor what waits on disk gets away then.
+	StoreAway time.Duration
 }
 
 // Cost is the result of a flood. CPU times are without what the router alone costs in that time.
@@ -49,8 +53,11 @@ type Cost struct {
 	// Unbalanced says what the counters do not explain; "" is nothing.
 	Unbalanced  string `json:"unbalanced,omitempty"`
 	KernelDrops uint64 `json:"kernel_drops,omitempty"` // datagrams, of the flood or of the router
-	Unsettled   bool   `json:"unsettled,omitempty"`    // merges still ran
-	Parts       uint64 `json:"parts"`                  // of all tables, at the end
+	// OverShare are datagrams that were dropped in favour of other sources, LostRows those that found no room.
+	OverShare uint64 `json:"overload_drops,omitempty"`
+	LostRows  uint64 `json:"rows_lost,omitempty"`
+	Unsettled bool   `json:"unsettled,omitempty"` // merges still ran
+	Parts     uint64 `json:"parts"`               // of all tables, at the end
 }
 
 // Memory is a process's resident memory.
@@ -69,6 +76,7 @@ type run struct {
 	collector *scratch.Process
 	tree      *measure.Tree
 	router    *router
+	away      time.Time // until when the store stands still; zero: it does not
 }
 
 // beginning lets one collector start at a time, so that no other takes the ports that were found free for it.
@@ -117,6 +125,9 @@ func begin(ctx context.Context, o Options) (*run, error) {
 	}
 	r := &run{o: o, page: free.Page.String(), store: scratch.Store(free.Store.String()), listen: free.Listen}
 	cmd := exec.Command(o.Collector, "run")
+	if o.Config != "" {
+		cmd.Args = append(cmd.Args, "--config", o.Config)
+	}
 	cmd.Env = append(os.Environ(),
 		"STORE_PATH="+filepath.Join(o.Dir, "store"), "STORE_LISTEN="+string(r.store), "STORE_ENGINE="+o.Engine,
 		"LISTEN="+r.listen.String(), "HTTP_LISTEN="+r.page, "METADATA_DIR="+conf,
@@ -196,6 +207,10 @@ func (r *run) flood(ctx context.Context, kinds []hostile.Kind, c *Cost) error {
 		}
 		ended <- all
 	}()
+	if r.o.StoreAway > 0 {
+		r.stopStore()
+		defer r.resumeStore() // a process that stands still does not end
+	}
 	var sent *outcome
 	err := r.watch(ctx, time.Duration(len(kinds))*r.o.For+time.Minute, func() bool {
 		select {
@@ -229,6 +244,19 @@ func (r *run) flood(ctx context.Context, kinds []hostile.Kind, c *Cost) error {
 	return nil
 }
 
+// stopStore has the store's process stand still.
+func (r *run) stopStore() {
+	r.tree.Look()
+	r.tree.Signal(syscall.SIGSTOP)
+	r.away = time.Now().Add(r.o.StoreAway)
+}
+
+// resumeStore has it go on.
+func (r *run) resumeStore() {
+	r.tree.Signal(syscall.SIGCONT)
+	r.away = time.Time{}
+}
+
 // memory is what the two processes have resident now, in MiB.
 func (r *run) memory() (collector, engine float64) {
 	const mebi = 1 << 20
@@ -243,6 +271,9 @@ func (r *run) watch(ctx context.Context, atMost time.Duration, done func() bool,
 			return err
 		}
 		r.tree.Look()
+		if !r.away.IsZero() && time.Now().After(r.away) {
+			r.resumeStore()
+		}
 		collector, engine := r.memory()
 		c.CollectorMemory.Peak = max(c.CollectorMemory.Peak, collector)
 		c.EngineMemory.Peak = max(c.EngineMemory.Peak, engine)
@@ -286,6 +317,9 @@ func (r *run) settle(ctx context.Context, c *Cost) error {
 
 // merges are under way now.
 func (r *run) merges(ctx context.Context) uint64 {
+	if !r.away.IsZero() {
+		return 1 // it would not answer
+	}
 	n, err := r.store.Numbers(ctx, "SELECT count() FROM system.merges")
 	if err != nil {
 		return 1 // a store that is busy
@@ -305,7 +339,7 @@ func (r *run) count(ctx context.Context, c *Cost) error {
 			return err
 		}
 		s = r.report(ctx)
-		if rows[0] >= c.RouterSent && s.Waiting == 0 && s.Spooled == 0 || time.Now().After(deadline) {
+		if rows[0]+s.Lost >= c.RouterSent && s.Waiting == 0 && s.Spooled == 0 || time.Now().After(deadline) {
 			break
 		}
 		if err := measure.Pause(ctx, 2*time.Second); err != nil {
@@ -318,6 +352,7 @@ func (r *run) count(ctx context.Context, c *Cost) error {
 	}
 	c.Parts = parts[0]
 	c.RouterRows, c.Rows, c.KernelDrops = rows[0], rows[2]-rows[1], s.KernelDrops
+	c.OverShare, c.LostRows = s.OverloadDrops, s.Lost
 	sent := uint64(c.Sent) + c.RouterSent/flowsAtOnce
 	switch counted := s.taken() + s.KernelDrops + s.OverloadDrops; {
 	case counted != sent:

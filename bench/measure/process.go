@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -134,6 +135,15 @@ func (t *Tree) Others() (size int64) {
 		}
 	}
 	return size
+}
+
+// Signal sends a signal to all processes of the tree but the first, of those that the latest Look found.
+func (t *Tree) Signal(s syscall.Signal) {
+	for pid := range t.known {
+		if pid != t.root {
+			_ = syscall.Kill(pid, s) // it may be gone
+		}
+	}
 }
 
 // resident is a process's share of the memory that is resident for it, in bytes; 0 if it is gone.
