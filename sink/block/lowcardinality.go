@@ -123,6 +123,7 @@ type dictionary struct {
 	seen   []seenKey // by address: the same
 	filled int       // of seen
 	last   seenKey   // of addSame
+	empty  uint32    // one more than the index of the empty string; 0: there is none yet
 	starts []uint32  // of the keys in data, for encodeTexts
 	seed   maphash.Seed
 	admit  func() bool // asked before a key is added; nil: all are
@@ -175,9 +176,15 @@ func slotOf(text *byte) uintptr {
 
 // indexOfText returns the index of a string that was not seen at this address, and notes the address.
 func (d *dictionary) indexOfText(s string) uint32 {
+	if s == "" { // it has no address
+		if d.empty == 0 {
+			d.empty = d.intern(s) + 1
+		}
+		return d.empty - 1
+	}
 	i := d.intern(s)
-	if s == "" || i == refused {
-		return i // an empty string has no address
+	if i == refused {
+		return i
 	}
 	if d.filled++; 2*d.filled > len(d.seen) {
 		d.grow()
@@ -315,6 +322,6 @@ func (d *dictionary) reset() {
 	}
 	clear(d.texts)
 	clear(d.seen)
-	d.filled, d.found = 0, 0
+	d.filled, d.found, d.empty = 0, 0, 0
 	d.last = seenKey{length: noString}
 }
