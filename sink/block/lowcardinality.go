@@ -69,11 +69,14 @@ func (c *lowCardinality) setNullable(row int, s string) {
 }
 
 // set adds row. Earlier rows without a value are NULL, which is the first key of a nullable column.
-func (c *lowCardinality) set(row int, s string) {
+func (c *lowCardinality) set(row int, s string) { c.setIndex(row, c.keys.index(s)) }
+
+// setIndex is set for the index of a key.
+func (c *lowCardinality) setIndex(row int, i uint32) {
 	for len(c.indexes) < row {
 		c.indexes = append(c.indexes, 0)
 	}
-	c.add(s)
+	c.indexes = append(c.indexes, i)
 }
 
 func (c *lowCardinality) prefix(dst []byte) []byte {

@@ -68,14 +68,9 @@ func (p *textPath) set(x *ext, row int, s string) {
 		x.shared.text(p.name, s)
 		return
 	}
-	i := p.keys.index(s)
-	if i == refused {
-		return
+	if i := p.keys.index(s); i != refused {
+		p.setIndex(row, i)
 	}
-	for len(p.indexes) < row {
-		p.indexes = append(p.indexes, 0)
-	}
-	p.indexes = append(p.indexes, i)
 }
 
 // refPath is a path of type Nullable(String).
