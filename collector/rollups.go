@@ -85,7 +85,10 @@ func listRollups(ctx context.Context, conn driver.Conn, s schema.Settings, out i
 				float64(size.Bytes)/1e6))
 		}
 		has := "has all rows"
-		if !f.Complete {
+		switch {
+		case f.Unmade:
+			has = "its view is not there yet; a collector that starts makes it"
+		case !f.Complete:
 			has = fmt.Sprintf("has rows since %s; for those before: collector schema rollups fill",
 				f.Since.UTC().Format(time.DateTime))
 		}

@@ -232,7 +232,7 @@ func (s *Settings) Sources() []Source {
 		flow.Columns["ext."+path] = "ext." + path
 	}
 	for _, d := range derivedDimensions() {
-		flow.Columns[d.name] = d.expr
+		flow.Columns[d.name] = d.of("")
 	}
 	all := []Source{flow}
 	for _, r := range s.rollups() {

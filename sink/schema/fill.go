@@ -49,6 +49,7 @@ type Filling struct {
 	Done, Hours int       // number of hours that are done, and of all
 	Flows       uint64    // flows of Hour
 	Complete    bool
+	Unmade      bool // its view is not there yet, so Since is not known
 }
 
 // Fillings says for each rollup of the settings whether older rows are still to be counted.
@@ -63,7 +64,7 @@ func fillings(ctx context.Context, conn driver.Conn, s *Settings) ([]Filling, er
 	}
 	var all []Filling
 	for _, r := range s.rollups() {
-		f := Filling{Rollup: r.Name, Since: s.RollupsSince[r.Name], Complete: true}
+		f := Filling{Rollup: r.Name, Since: s.RollupsSince[r.Name], Complete: true, Unmade: s.rollupsUnmade[r.Name]}
 		if !f.Since.IsZero() {
 			done, err := s.filledHours(ctx, conn, &f)
 			if err != nil {
@@ -110,8 +111,9 @@ func (s *Settings) filledHours(ctx context.Context, conn driver.Conn, f *Filling
 }
 
 // Fill counts the rows that are older than the rollups of the settings, and calls progress after every hour. It may be
-// interrupted and called again, and collectors may insert rows meanwhile. Do not run two at the same time. Rows that
-// are beyond the TTL of the finest table still reach the wider ones.
+// interrupted and called again, and collectors may insert rows meanwhile. Do not run two at the same time. It takes
+// since when a rollup counts rows from its view alone: without the view it fills nothing. Rows that are beyond the TTL
+// of the finest table still reach the wider ones.
 func Fill(ctx context.Context, conn driver.Conn, s Settings, progress func(Filling)) error {
 	if s.Distributed {
 		return fmt.Errorf("rollups of distributed tables are filled shard by shard: not done by this command")
@@ -122,6 +124,16 @@ func Fill(ctx context.Context, conn driver.Conn, s Settings, progress func(Filli
 	fillings, err := Fillings(ctx, conn, s)
 	if err != nil {
 		return err
+	}
+	var unmade []string
+	for _, f := range fillings {
+		if f.Unmade {
+			unmade = append(unmade, f.Rollup)
+		}
+	}
+	if len(unmade) > 0 {
+		return fmt.Errorf("the views of rollups %s are not there yet; a collector that starts makes them",
+			strings.Join(unmade, ", "))
 	}
 	for _, f := range fillings {
 		if f.Complete {

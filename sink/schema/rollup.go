@@ -180,7 +180,7 @@ func columnName(dimension string) string { return strings.TrimPrefix(dimension, 
 // ofRows is the expression of a dimension over data_flow.
 func ofRows(dimension string) string {
 	if made := derivedOf(dimension); made != nil {
-		return made.expr
+		return made.of("")
 	}
 	return dimension
 }

@@ -141,7 +141,7 @@ func (s *Settings) sumsPart(r *Rollup, rows bool, table, where string) string {
 			columns = append(columns, fmt.Sprintf("toLowCardinality(ifNull(%s.country, '')) AS %s",
 				countryJoin(d), name))
 		case rows && derivedOf(d) != nil:
-			columns = append(columns, strings.ReplaceAll(ofRows(d), "policy_scope", "f.policy_scope")+" AS "+name)
+			columns = append(columns, derivedOf(d).of("f")+" AS "+name)
 		case !rows || !isPath:
 			columns = append(columns, name)
 		case s.flowPaths()[path] == "":
