@@ -28,6 +28,9 @@ import (
 
 const plugin = "grafana-clickhouse-datasource"
 
+// compared are the dashboards whose graphs all have the time before too.
+var compared = []string{"flow-as", "flow-geography", "flow-policy", "flow-routes", "flow-scireg"}
+
 func TestDashboards_style(t *testing.T) {
 	uids := map[string]string{}
 	for _, d := range dashboards(t) {
@@ -54,6 +57,9 @@ func TestDashboards_style(t *testing.T) {
 					t.Errorf("panel %d %q: the id or the title is not its own", p.ID, p.Title)
 				}
 				ids[p.ID], titles[p.Title] = true, true
+				if slices.Contains(compared, d.UID) && p.Type == "timeseries" && len(p.Targets) != 2 {
+					t.Errorf("panel %q: no query of the time before", p.Title)
+				}
 				checkPanel(t, p)
 			}
 			checkGrid(t, d.Panels)
@@ -79,7 +85,8 @@ func TestDashboards_links(t *testing.T) {
 		}
 	}
 	uses := regexp.MustCompile(`\$\{(\w+):queryparam\}`)
-	target := regexp.MustCompile(`^/d/([\w-]+)\?var-(\w+)=\$\{__(?:value\.raw|field\.labels\.series):percentencode\}&`)
+	target := regexp.MustCompile(
+		`^/d/([\w-]+)\?var-(\w+)=\$\{__(?:value\.raw|field\.labels\.(\w+)):percentencode\}&`)
 	for _, d := range dashboards(t) {
 		linked := 0
 		for _, p := range d.Panels {
@@ -95,6 +102,9 @@ func TestDashboards_links(t *testing.T) {
 						!strings.HasSuffix(l.URL, "&${datasource:queryparam}&${__url_time_range}") {
 						t.Errorf("%s, panel %q: %+v", d.File, p.Title, l)
 					}
+					if m != nil && m[3] != "" && !strings.Contains(p.Targets[0].RawSQL, " AS "+m[3]+",") {
+						t.Errorf("%s, panel %q: no label %s to link from", d.File, p.Title, m[3])
+					}
 					for _, use := range uses.FindAllStringSubmatch(l.URL, -1) {
 						if !variables[d.UID][use[1]] {
 							t.Errorf("%s, panel %q: no variable %s for %s", d.File, p.Title, use[1], l.URL)
@@ -103,6 +113,13 @@ func TestDashboards_links(t *testing.T) {
 					if column != "" && !strings.Contains(p.Targets[0].RawSQL, column) {
 						t.Errorf("%s, panel %q: no column %s to link from", d.File, p.Title, column)
 					}
+				}
+			}
+		}
+		if d.UID == "flow-as" {
+			for _, p := range d.Panels {
+				if links, err := p.Links(); err != nil || p.Type == "timeseries" && len(links[""]) == 0 {
+					t.Errorf("%s, panel %q: its series lead nowhere, error %v", d.File, p.Title, err)
 				}
 			}
 		}
