@@ -37,6 +37,7 @@ func queryCommand() *cli.Command {
 				Config: cli.TimestampConfig{Layouts: []string{time.RFC3339}}},
 			&cli.BoolFlag{Name: "fill", Usage: "fill the store, measure nothing"},
 			&cli.BoolFlag{Name: "rollups", Usage: "have all rollups", Value: true},
+			&cli.BoolFlag{Name: "from-rows", Usage: "ask each preset of single flows too", Value: true},
 			&cli.StringFlag{Name: "only", Usage: "only panels and presets whose names have this `WORD`"},
 			&cli.StringSliceFlag{Name: "range", Usage: "ask for the last `TIME`; may be given several times",
 				Value: []string{"1h", "24h", "7d", "30d"}},
@@ -62,7 +63,7 @@ func measureQueries(ctx context.Context, c *cli.Command) error {
 		Collector: c.String("collector"), Engine: c.String("engine"), Dashboards: c.String("dashboards"),
 		Dir: c.String("dir"), Rows: c.Int("rows"), Days: c.Int("days"), Distinct: max(1, c.Int("distinct")),
 		Until:   c.Timestamp("until"),
-		Rollups: c.Bool("rollups"), Only: c.String("only"), Repeat: c.Int("repeat"), AtMost: c.Duration("at-most"),
+		Rollups: c.Bool("rollups"), FromRows: c.Bool("from-rows"), Only: c.String("only"), Repeat: c.Int("repeat"), AtMost: c.Duration("at-most"),
 		Rate: c.Int("rate"), AtOnce: c.Int("at-once"),
 		Busy: []time.Duration{24 * time.Hour, 30 * 24 * time.Hour},
 		Log: func(format string, arguments ...any) {

@@ -287,7 +287,9 @@ func (p *presets) ask(ctx context.Context, preset explore.Preset, length time.Du
 		}
 	}
 	from := a
-	from.measure(1, p.o.AtMost, ask(p.plain))
+	if p.o.FromRows {
+		from.measure(1, p.o.AtMost, ask(p.plain))
+	}
 	a.measure(p.o.Repeat, p.o.AtMost, ask(p.planned))
 	if a.Table != p.settings.Tables.Flow {
 		a.FromRows = from.Milliseconds

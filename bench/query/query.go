@@ -43,10 +43,12 @@ type Options struct {
 	Until time.Time
 	// Rollups lets queries use rollups where these can answer. Without it, all queries read single flows.
 	Rollups bool
-	Ranges  []time.Duration
-	Busy    []time.Duration // ranges of the part in which flows come in
-	Only    string          // measure only what has this word in its name; "": all
-	Repeat  int             // number of runs of each query; the result is the median
+	// FromRows asks each preset of single flows too, which takes minutes over a month.
+	FromRows bool
+	Ranges   []time.Duration
+	Busy     []time.Duration // ranges of the part in which flows come in
+	Only     string          // measure only what has this word in its name; "": all
+	Repeat   int             // number of runs of each query; the result is the median
 	// AtMost limits the runs of a query: it is not repeated once its runs have taken so long together.
 	AtMost time.Duration
 	// Rate is the number of flows per second in the second part of the measurement; 0: the part is left out.

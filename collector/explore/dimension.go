@@ -23,6 +23,8 @@ type dimension struct {
 	// counts for each of its elements.
 	expr string
 	many bool
+	// raw are columns with the same keys as expr, one for one, which are cheaper to group by; nil for expr itself.
+	raw []string
 	// show is SQL that formats a key, %s, as text. "": toString.
 	show string
 	// columns are the columns of data_flow that expr reads, with paths of ext as ext.PATH.
@@ -310,6 +312,7 @@ func (t tables) ofPath() []dimension {
 func (t tables) ofFlow() []dimension {
 	all := []dimension{
 		{Name: "app", Label: "Application", expr: "concat(protocol, '/', toString(application_port))",
+			raw:   []string{"protocol", "application_port"},
 			names: t.applications()},
 		{Name: "proto", Label: "Protocol", expr: "protocol"},
 		{Name: "version", Label: "IP version", expr: "ip_version", show: "concat('IPv', toString(%[1]s))"},

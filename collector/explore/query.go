@@ -11,7 +11,6 @@ import (
 
 	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/sink/schema"
-	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // Query is SQL with its parameters.
@@ -84,6 +83,12 @@ type selection struct {
 	where  string        // conditions on the time and of the filter
 	value  string        // what is added up
 	by     []*dimension
+	unit   Unit
+	asked  schema.Question // the time and the filters, without dimensions
+	now    time.Time
+	filter string // conditions of the filter, over data_flow; "" for none
+	// parts are the tables of the time, for one sum over all of it; nil is source alone.
+	parts []schema.Part
 }
 
 func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (*selection, error) {
@@ -105,23 +110,37 @@ func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (
 	if len(q.Only) > 0 {
 		filters = append(filters, columnsOf(p.settings, scopesOf(q.Only))...)
 	}
-	sel.source = schema.Choose(schema.Question{Dimensions: p.columns(by), Filters: filters,
-		From: s.from, To: s.to, Step: s.aligned()}, *p.sources.Load(), now)
-	// The rows have single flows, and paths that no extension types.
-	if sel.source.Table == "" || q.View == Single {
-		sel.source = schema.Choice{Source: (*p.sources.Load())[0], Why: p.settings.Tables.Flow + ": single flows"}
-	}
-	sel.value = map[Unit]string{Bits: sel.source.Bits(), Packets: sel.source.Packets(),
-		Flows: sel.source.Flows(), Volume: sel.source.Bits()}[q.Unit]
-	sel.where = fmt.Sprintf("start_time >= toDateTime64(%s, 3, 'UTC') AND start_time < toDateTime64(%s, 3, 'UTC')",
-		sel.params.text(stamp(s.from)), sel.params.text(stamp(s.to)))
-	if condition != "" {
-		sel.where += " AND " + sel.of(condition)
-	}
 	if len(q.Only) > 0 {
-		sel.where += " AND " + sel.of(sel.params.ofScopes(q.Only))
+		condition = strings.TrimPrefix(condition+" AND "+sel.params.ofScopes(q.Only), " AND ")
 	}
+	sel.unit, sel.now, sel.filter = q.Unit, now, condition
+	sel.asked = schema.Question{Filters: filters, From: s.from, To: s.to, Step: s.aligned()}
+	times := fmt.Sprintf("start_time >= toDateTime64(%s, 3, 'UTC') AND start_time < toDateTime64(%s, 3, 'UTC')",
+		sel.params.text(stamp(s.from)), sel.params.text(stamp(s.to)))
+	sel.read(sel.choose(by, q.View == Single), times)
 	return sel, nil
+}
+
+// choose returns the table that answers the question by these dimensions.
+func (s *selection) choose(by []*dimension, single bool) schema.Choice {
+	asked := s.asked
+	asked.Dimensions = s.columns(by)
+	choice := schema.Choose(asked, *s.sources.Load(), s.now)
+	// The rows have single flows, and paths that no extension types.
+	if choice.Table == "" || single {
+		return schema.Choice{Source: (*s.sources.Load())[0], Why: s.settings.Tables.Flow + ": single flows"}
+	}
+	return choice
+}
+
+// read has the selection read a table, rows of which meet a condition on their time.
+func (s *selection) read(source schema.Choice, times string) {
+	s.source = source
+	s.value = map[Unit]string{Bits: source.Bits(), Packets: source.Packets(), Flows: source.Flows(),
+		Volume: source.Bits()}[s.unit]
+	if s.where = times; s.filter != "" {
+		s.where += " AND " + s.of(s.filter)
+	}
 }
 
 const scopeColumn = "policy_scope"
@@ -205,8 +224,8 @@ func (s *selection) grouped(terms, aliases string) string {
 		s.addKey(&g, d, fmt.Sprintf("k%d", i+1))
 	}
 	group := strings.Trim(comma(aliases)+strings.Join(g.keys, ", "), ", ")
-	sql := "SELECT " + comma(terms) + comma(strings.Join(g.terms, ", ")) + s.value + " AS v\nFROM " +
-		sqltext.Name(s.settings.Database) + "." + sqltext.Name(s.source.Table) + "\nWHERE " + s.where
+	sql := "SELECT " + comma(terms) + comma(strings.Join(g.terms, ", ")) + s.value + " AS v\nFROM " + s.from("") +
+		s.rows()
 	if group != "" {
 		sql += "\nGROUP BY " + group
 	}
@@ -215,8 +234,8 @@ func (s *selection) grouped(terms, aliases string) string {
 	}
 	if g.ofRows {
 		return "SELECT " + comma(terms) + strings.Join(g.folded, ", ") + ", " + s.value + " AS v\nFROM " +
-			sqltext.Name(s.settings.Database) + "." + sqltext.Name(s.source.Table) + " AS g\n" +
-			strings.Join(g.rowJoins, "\n") + "\nWHERE " + s.where + "\nGROUP BY " + aliases + ", " + s.keys("%s")
+			s.from(" AS g") + "\n" + strings.Join(g.rowJoins, "\n") + s.rows() + "\nGROUP BY " +
+			strings.Trim(comma(aliases)+s.keys("%s"), ", ")
 	}
 	return "SELECT " + comma(aliases) + strings.Join(g.folded, ", ") + ", sum(g.v) AS v\nFROM\n(\n" + indent(sql) +
 		"\n) AS g\n" + strings.Join(g.joins, "\n") + "\nGROUP BY " + strings.Trim(comma(aliases)+s.keys("%s"), ", ")
@@ -304,7 +323,7 @@ func (p *Planner) series(q *Question, s span, now time.Time, reversed bool) (*Qu
 			indent(sel.grouped(t, "t")) + "\n)\nORDER BY t", sel.params, sel.source}, nil
 	}
 	top := sel.params.number(uint64(q.Top))
-	mark := "true"
+	mark, by := "true", sel.by
 	switch {
 	case q.Top > MaxTop: // a map has all of them
 	case len(sel.by) == 1:
@@ -312,8 +331,12 @@ func (p *Planner) series(q *Question, s span, now time.Time, reversed bool) (*Qu
 	default:
 		mark = sel.limitAll(top)
 	}
+	sums := sel.lessLargest(t, by, mark)
+	if sums == "" {
+		sums = sel.grouped(t+", "+mark+" AS m", "t, m")
+	}
 	lines := "SELECT " + sel.keys("%s") + ", m, groupArray((t, v)) AS points, sum(v) AS total\nFROM\n(\n" +
-		indent(sel.grouped(t+", "+mark+" AS m", "t, m")) + "\n)\nGROUP BY m, " + sel.keys("%s")
+		indent(sums) + "\n)\nGROUP BY m, " + sel.keys("%s")
 	ranked := "SELECT *, row_number() OVER (ORDER BY m DESC, total DESC, " + sel.keys("%s") + ") AS n\nFROM\n(\n" +
 		indent(lines) + "\n)"
 	points := "SELECT " + sel.shown("m AND n <= "+top) + ", if(m AND n <= " + top +
@@ -335,12 +358,12 @@ func (p *Planner) links(q *Question, s span, now time.Time) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	var sums, ranks, texts, lists, terms, marks []string
+	var sums, ranks, texts, lists, terms, marks, conditions []string
 	top := sel.params.number(uint64(q.Top))
 	by := sel.by
 	for i := range by {
 		term, mark := sel.limit(i, top), fmt.Sprintf("m%d", i+1)
-		terms, marks = append(terms, term+" AS "+mark), append(marks, mark)
+		terms, marks, conditions = append(terms, term+" AS "+mark), append(marks, mark), append(conditions, term)
 	}
 	for i, d := range by {
 		key := fmt.Sprintf("k%d", i+1)
@@ -356,8 +379,12 @@ func (p *Planner) links(q *Question, s span, now time.Time) (*Query, error) {
 		lists = append(lists, fmt.Sprintf("s%d, toUInt64(r%d) AS rank%d", i+1, i+1, i+1))
 	}
 	list := strings.Join(marks, ", ")
+	rows := sel.lessEnds(by, conditions)
+	if rows == "" {
+		rows = sel.grouped(strings.Join(terms, ", "), list)
+	}
 	sql := "SELECT " + sel.keys("%s") + ", " + list + ", v, " + strings.Join(sums, ", ") + "\nFROM\n(\n" +
-		indent(sel.grouped(strings.Join(terms, ", "), list)) + "\n)"
+		indent(rows) + "\n)"
 	sql = "SELECT " + sel.keys("%s") + ", " + list + ", v, " + strings.Join(ranks, ", ") + "\nFROM\n(\n" + indent(sql) +
 		"\n)"
 	sql = "SELECT v, " + strings.Join(texts, ", ") + "\nFROM\n(\n" + indent(sql) + "\n)"
@@ -395,13 +422,19 @@ func (s *selection) limitAll(top string) string {
 		return "true"
 	}
 	var exprs []string
+	var raw []*dimension
 	for _, d := range s.by {
 		if d.fold != "" || d.several() {
 			return "true"
 		}
 		exprs = append(exprs, s.of(d.expr))
+		raw = append(raw, d.rawKeys()...)
 	}
-	is := "(" + strings.Join(exprs, ", ") + ") IN (" + s.largest(s.by, top) + ")"
+	var columns []string
+	for _, d := range raw {
+		columns = append(columns, s.of(d.expr))
+	}
+	is := "(" + strings.Join(columns, ", ") + ") IN (" + s.largest(raw, top) + ")"
 	s.by = slices.Clone(s.by)
 	for i, d := range s.by {
 		s.by[i] = d.limited(is, exprs[i])
@@ -409,10 +442,22 @@ func (s *selection) limitAll(top string) string {
 	return is
 }
 
+// rawKeys returns the dimensions of the columns that the key is made of where these are cheaper to group by and say the
+// same, else the dimension itself.
+func (d *dimension) rawKeys() []*dimension {
+	if len(d.raw) == 0 {
+		return []*dimension{d}
+	}
+	var all []*dimension
+	for _, column := range d.raw {
+		all = append(all, &dimension{expr: column, columns: []string{column}})
+	}
+	return all
+}
+
 // largest returns the SELECT of the keys of dimensions that have the largest sums.
 func (s *selection) largest(by []*dimension, top string) string {
-	only := *s
-	only.by = by
+	only := s.whole(by)
 	keys := only.keys("%s")
 	return "SELECT " + keys + " FROM\n(\n" + indent(only.grouped("", "")) + "\n)\nORDER BY v DESC, " + keys +
 		" LIMIT " + top

@@ -123,8 +123,7 @@ func Choose(q Question, sources []Source, now time.Time) Choice {
 
 // compareCost orders sources by what reading them costs: the rows for the same flows. A wider step has fewer.
 func compareCost(a, b Source) int {
-	cost := func(s Source) float64 { return max(s.Shrink, 1) * max(s.Step.Minutes(), 1) }
-	switch x, y := cost(a), cost(b); {
+	switch x, y := a.Cost(), b.Cost(); {
 	case x < y:
 		return -1
 	case x > y:
@@ -132,6 +131,9 @@ func compareCost(a, b Source) int {
 	}
 	return 0
 }
+
+// Cost is what reading a table saves: about how many flows a minute of its rows stand for.
+func (s *Source) Cost() float64 { return max(s.Shrink, 1) * max(s.Step.Minutes(), 1) }
 
 // missing is a dimension that the table does not have; "" if it has all.
 func (s *Source) missing(dimensions []string) string {
