@@ -159,6 +159,7 @@ func TestEngine(t *testing.T) {
 	t.Run("lost", func(t *testing.T) { testLost(t, e) })
 	t.Run("nothing", func(t *testing.T) { testNothing(t, e) })
 	t.Run("odd", func(t *testing.T) { testOdd(t, e) })
+	t.Run("others", func(t *testing.T) { testOthers(t, e) })
 	t.Run("progress", func(t *testing.T) { testProgress(t, e) })
 	t.Run("writes", func(t *testing.T) { testOnlyReads(t, e) })
 	t.Run("injection", func(t *testing.T) { testInjection(t, e) })

@@ -93,37 +93,60 @@ func (s *selection) lessLargest(t string, by []*dimension, is string) string {
 }
 
 // lessEnds is lessLargest of two dimensions, each of which has its largest keys: the pairs of those, what of each goes
-// to and comes from all others, and the rest. conditions are those of the two dimensions for rows of their largest. It
-// is "" where a dimension alone has no table that is cheaper than that of both.
-func (s *selection) lessEnds(by []*dimension, conditions []string) string {
-	if len(by) != 2 || conditions[0] == "true" || conditions[1] == "true" {
+// to and comes from all others, and the rest. The largest of a dimension, with their sums, are found once, as a constant
+// of the query. It is "" where a dimension alone has no table that is cheaper than that of both.
+func (s *selection) lessEnds(by []*dimension, top string) string {
+	if len(by) != 2 || !by[0].listed() || !by[1].listed() {
 		return ""
 	}
-	all, first, second := s.whole(nil), s.whole(by[:1]), s.whole(by[1:])
-	for _, end := range []*selection{all, first, second} {
-		if end.source.Step == 0 || end.source.Set == s.source.Set {
+	all, pairs := s.whole(nil), s.whole(by)
+	var constants, conditions []string
+	for i, d := range by {
+		end := s.whole(by[i : i+1])
+		if end.source.Step == 0 || all.source.Step == 0 || end.source.Set == s.source.Set {
 			return ""
 		}
+		constants = append(constants, fmt.Sprintf("(\n%s\n) AS top%d", indent(end.listed(top)), i+1))
+		conditions = append(conditions, fmt.Sprintf("%s IN (arrayFlatten(arrayMap(x -> x.3, top%d)))", s.of(d.expr), i+1))
 	}
-	pairs := s.whole(by)
-	pairs.also(conditions[0] + " AND " + conditions[1])
-	first.also(conditions[0])
-	second.also(conditions[1])
-	part := func(signs, k1, k2, from string) string {
+	pairs.also(strings.Join(conditions, " AND "))
+	// Each sum is added where it belongs and taken from the sums of others that it is a part of.
+	part := func(signs, k1, k2, v, from string) string {
 		return "SELECT arrayJoin([" + signs + "]) AS c, c.1 = 1 AS m1, c.2 = 1 AS m2, if(m1, " + k1 +
-			", NULL) AS k1, if(m2, " + k2 + ", NULL) AS k2, c.3 * toInt128(o.v) AS w\nFROM\n(\n" + indent(from) +
-			"\n) AS o"
+			", NULL) AS k1, if(m2, " + k2 + ", NULL) AS k2, c.3 * toInt128(" + v + ") AS w\nFROM\n(\n" +
+			indent(from) + "\n) AS o"
 	}
-	const both = "(1, 1, 1), (1, 0, -1), (0, 1, -1), (0, 0, 1)"
 	parts := []string{
-		part(both, "o.k1", "o.k2", pairs.grouped("", "")),
-		part("(1, 0, 1), (0, 0, -1)", "o.k1", "NULL", first.grouped("", "")),
-		part("(0, 1, 1), (0, 0, -1)", "NULL", "o.k1", second.grouped("", "")),
-		part("(0, 0, 1)", "NULL", "NULL", all.grouped("", "")),
+		part("(1, 1, 1), (1, 0, -1), (0, 1, -1), (0, 0, 1)", "o.k1", "o.k2", "o.v", pairs.grouped("", "")),
+		part("(1, 0, 1), (0, 0, -1)", "o.x.1", "NULL", "o.x.2", "SELECT arrayJoin(top1) AS x"),
+		part("(0, 1, 1), (0, 0, -1)", "NULL", "o.x.1", "o.x.2", "SELECT arrayJoin(top2) AS x"),
+		part("(0, 0, 1)", "NULL", "NULL", "o.v", all.grouped("", "")),
 	}
 	const key = "if(m%[1]d, assumeNotNull(k%[1]d), defaultValueOfArgumentType(assumeNotNull(k%[1]d))) AS k%[1]d, "
-	return "SELECT m1, m2, " + fmt.Sprintf(key, 1) + fmt.Sprintf(key, 2) + "sum(w) AS v\nFROM\n(\n" +
-		indent(strings.Join(parts, "\nUNION ALL\n")) + "\n)\nGROUP BY m1, m2, k1, k2\nHAVING v > 0"
+	return "WITH " + strings.Join(constants, ", ") + "\nSELECT m1, m2, " + fmt.Sprintf(key, 1) + fmt.Sprintf(key, 2) +
+		"sum(w) AS v\nFROM\n(\n" + indent(strings.Join(parts, "\nUNION ALL\n")) +
+		"\n)\nGROUP BY m1, m2, k1, k2\nHAVING v > 0"
+}
+
+// listed reports whether the keys of rows that the largest of a dimension stand for can be a constant of a query: there
+// are not many more than AS.
+func (d *dimension) listed() bool {
+	return d.wide() && (d.fold == "" || len(d.columns) == 1 && strings.HasSuffix(d.columns[0], "_as_id"))
+}
+
+// listed returns the SELECT of an array of the largest keys of its one dimension, with their sums and the keys of rows
+// that they stand for.
+func (s *selection) listed(top string) string {
+	d := s.by[0]
+	if d.fold == "" {
+		return "SELECT groupArray((k1, v, [k1])) FROM\n(\n" + indent("SELECT k1, v FROM\n(\n"+
+			indent(s.grouped("", ""))+"\n)\nORDER BY v DESC, k1 LIMIT "+top) + "\n)"
+	}
+	rows := *s
+	rows.by = []*dimension{{expr: d.expr}}
+	return "SELECT groupArray((k1, v, rows)) FROM\n(\n" + indent("SELECT l.value AS k1, sum(g.v) AS v, "+
+		"groupArray(g.k1) AS rows FROM\n(\n"+indent(rows.grouped("", ""))+"\n) AS g\nANY LEFT JOIN ("+d.fold+
+		") AS l ON l.key = g.k1\nGROUP BY k1\nORDER BY v DESC, k1 LIMIT "+top) + "\n)"
 }
 
 // also adds a condition on rows, over data_flow.

@@ -358,12 +358,12 @@ func (p *Planner) links(q *Question, s span, now time.Time) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	var sums, ranks, texts, lists, terms, marks, conditions []string
+	var sums, ranks, texts, lists, terms, marks []string
 	top := sel.params.number(uint64(q.Top))
 	by := sel.by
 	for i := range by {
 		term, mark := sel.limit(i, top), fmt.Sprintf("m%d", i+1)
-		terms, marks, conditions = append(terms, term+" AS "+mark), append(marks, mark), append(conditions, term)
+		terms, marks = append(terms, term+" AS "+mark), append(marks, mark)
 	}
 	for i, d := range by {
 		key := fmt.Sprintf("k%d", i+1)
@@ -379,7 +379,7 @@ func (p *Planner) links(q *Question, s span, now time.Time) (*Query, error) {
 		lists = append(lists, fmt.Sprintf("s%d, toUInt64(r%d) AS rank%d", i+1, i+1, i+1))
 	}
 	list := strings.Join(marks, ", ")
-	rows := sel.lessEnds(by, conditions)
+	rows := sel.lessEnds(by, top)
 	if rows == "" {
 		rows = sel.grouped(strings.Join(terms, ", "), list)
 	}
