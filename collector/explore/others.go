@@ -107,7 +107,9 @@ func (s *selection) lessEnds(by []*dimension, top string) string {
 			return ""
 		}
 		constants = append(constants, fmt.Sprintf("(\n%s\n) AS top%d", indent(end.listed(top)), i+1))
-		conditions = append(conditions, fmt.Sprintf("%s IN (arrayFlatten(arrayMap(x -> x.3, top%d)))", s.of(d.expr), i+1))
+		// From a subquery, for the server uses no index for an array of more than some values.
+		conditions = append(conditions, fmt.Sprintf("%s IN (SELECT arrayJoin(arrayFlatten(arrayMap(x -> x.3, top%d))))",
+			s.of(d.expr), i+1))
 	}
 	pairs.also(strings.Join(conditions, " AND "))
 	// Each sum is added where it belongs and taken from the sums of others that it is a part of.

@@ -1,0 +1,100 @@
+package explore
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/metranova/flow-collector/collector/explore/filter"
+)
+
+// limit replaces the keys of the i-th dimension that are not among the largest by one key, and returns the condition
+// for rows of the largest. A subquery finds those first. Otherwise a dimension with many keys would take memory for
+// each key, and several dimensions for each combination. Keys that fold does not have are kept: together they have the
+// value "unknown", which may be among the largest.
+func (s *selection) limit(i int, top string) string {
+	d := s.by[i]
+	if !d.wide() {
+		return "true"
+	}
+	expr, largest := s.of(d.expr), s.largest(s.by[i:i+1], top)
+	is := expr + " IN (" + largest + ")"
+	if d.fold != "" {
+		is = expr + " NOT IN (SELECT key FROM (" + d.fold + ") WHERE value NOT IN (" + largest + "))"
+	}
+	s.by = slices.Clone(s.by)
+	s.by[i] = d.limited(is, expr)
+	return is
+}
+
+// limitAll is limit for the combinations of all dimensions, if each has one key of a row: pairs of addresses are as
+// many as flows.
+func (s *selection) limitAll(top string) string {
+	if !slices.ContainsFunc(s.by, (*dimension).wide) {
+		return "true"
+	}
+	var exprs []string
+	var raw []*dimension
+	for _, d := range s.by {
+		if d.fold != "" || d.several() {
+			return "true"
+		}
+		exprs = append(exprs, s.of(d.expr))
+		raw = append(raw, d.rawKeys()...)
+	}
+	var columns []string
+	for _, d := range raw {
+		columns = append(columns, s.of(d.expr))
+	}
+	key := "(" + strings.Join(columns, ", ") + ")"
+	if slices.ContainsFunc(s.by, func(d *dimension) bool { return d.kind != filter.AS }) {
+		// Adding up by a hash takes a third of the time of addresses and texts. Two keys with the same one would both
+		// be among the largest, each with its own figures.
+		key, raw = "cityHash64"+key, []*dimension{{expr: "cityHash64" + key, columns: s.columns(raw)}}
+	}
+	is := key + " IN (" + s.largest(raw, top) + ")"
+	s.by = slices.Clone(s.by)
+	for i, d := range s.by {
+		s.by[i] = d.limited(is, exprs[i])
+	}
+	return is
+}
+
+// rawKeys returns the dimensions of the columns that the key is made of where these are cheaper to group by and say the
+// same, else the dimension itself.
+func (d *dimension) rawKeys() []*dimension {
+	if len(d.raw) == 0 {
+		return []*dimension{d}
+	}
+	var all []*dimension
+	for _, column := range d.raw {
+		all = append(all, &dimension{expr: column, columns: []string{column}})
+	}
+	return all
+}
+
+// largest returns the SELECT of the keys of dimensions that have the largest sums.
+func (s *selection) largest(by []*dimension, top string) string {
+	only := s.whole(by)
+	keys := only.keys("%s")
+	return "SELECT " + keys + " FROM\n(\n" + indent(only.grouped("", "")) + "\n)\nORDER BY v DESC, " + keys +
+		" LIMIT " + top
+}
+
+// limited returns the dimension with expr as the key of rows that meet a condition, and an empty key for the others.
+func (d *dimension) limited(condition, expr string) *dimension {
+	x := *d
+	x.expr = "if(" + condition + ", " + expr + ", defaultValueOfArgumentType(" + expr + "))"
+	return &x
+}
+
+// several reports whether a row can have several keys of a dimension.
+func (d *dimension) several() bool { return d.many || d.values || len(d.both) > 0 }
+
+// wide reports whether a dimension can have so many keys that limit is worthwhile.
+func (d *dimension) wide() bool {
+	if d.several() || d.few {
+		return false // there is no one key to compare, or nothing to gain
+	}
+	return d.fold != "" || d.kind == filter.AS || d.kind == filter.Address || d.kind == filter.Application ||
+		d.kind == filter.Number || d.Name == "as.path"
+}
