@@ -63,7 +63,8 @@ func measureQueries(ctx context.Context, c *cli.Command) error {
 		Collector: c.String("collector"), Engine: c.String("engine"), Dashboards: c.String("dashboards"),
 		Dir: c.String("dir"), Rows: c.Int("rows"), Days: c.Int("days"), Distinct: max(1, c.Int("distinct")),
 		Until:   c.Timestamp("until"),
-		Rollups: c.Bool("rollups"), FromRows: c.Bool("from-rows"), Only: c.String("only"), Repeat: c.Int("repeat"), AtMost: c.Duration("at-most"),
+		Rollups: c.Bool("rollups"), FromRows: c.Bool("from-rows"),
+		Only: c.String("only"), Repeat: c.Int("repeat"), AtMost: c.Duration("at-most"),
 		Rate: c.Int("rate"), AtOnce: c.Int("at-once"),
 		Busy: []time.Duration{24 * time.Hour, 30 * 24 * time.Hour},
 		Log: func(format string, arguments ...any) {

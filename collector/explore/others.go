@@ -71,9 +71,9 @@ func (s *selection) rows() string {
 // worthwhile is how many times as many flows a row of the table of all has to have, so that it is worth reading too.
 const worthwhile = 10
 
-// lessLargest returns the SELECT of t, m, the keys and v: in each step the rows of the largest, which meet the condition
-// is, with m, and one of all others without. by are the dimensions as they were before limit. It is "" where one pass
-// over the table costs no more.
+// lessLargest returns the SELECT of t, m, the keys and v: in each step the rows of the largest, which meet the
+// condition is, with m, and one of all others without. by are the dimensions as they were before limit. It is ""
+// where one pass over the table costs no more.
 func (s *selection) lessLargest(t string, by []*dimension, is string) string {
 	all := s.over(nil)
 	if is == "true" || all.source.Cost() < worthwhile*s.source.Cost() {
@@ -92,9 +92,9 @@ func (s *selection) lessLargest(t string, by []*dimension, is string) string {
 		"\n    )\n)\nGROUP BY t, m, " + keys + "\nHAVING v > 0"
 }
 
-// lessEnds is lessLargest of two dimensions, each of which has its largest keys: the pairs of those, what of each goes
-// to and comes from all others, and the rest. The largest of a dimension, with their sums, are found once, as a constant
-// of the query. It is "" where a dimension alone has no table that is cheaper than that of both.
+// lessEnds is lessLargest of two dimensions, each of which has its largest keys: the pairs of those, what of each
+// goes to and comes from all others, and the rest. The largest of a dimension, with their sums, are found once, as a
+// constant of the query. It is "" where a dimension alone has no table that is cheaper than that of both.
 func (s *selection) lessEnds(by []*dimension, top string) string {
 	if len(by) != 2 || !by[0].listed() || !by[1].listed() {
 		return ""
