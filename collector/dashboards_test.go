@@ -184,8 +184,10 @@ func checkPanel(t *testing.T, p grafana.Panel) {
 		case strings.Contains(strings.ReplaceAll(sql, "ANY LEFT JOIN", ""), " JOIN (") ||
 			strings.Contains(strings.ReplaceAll(sql, "ANY LEFT JOIN", ""), "LEFT JOIN"):
 			wrong("a join that is not ANY LEFT counts a flow again for every copy of a record")
-		case flowReads(sql) > 1 && !strings.Contains(sql, "meta_ip WHERE ref IN") || flowReads(sql) > 3:
-			wrong("its query reads data_flow %d times; a second time is for the refs of prefixes alone", flowReads(sql))
+		case flowReads(sql) > 1 && !strings.Contains(sql, "meta_ip WHERE ref IN") && !largestFirst.MatchString(sql) ||
+			flowReads(sql) > 3:
+			wrong("its query reads data_flow %d times; a second time is for the refs of prefixes, or for the largest "+
+				"of many keys by a hash", flowReads(sql))
 		case strings.Count(sql, "FROM sums_") != strings.Count(sql, sumsRange+", step = "+step+", rows = if("):
 			wrong("a view of sums has not the range and the step of the panel")
 		case summed.MatchString(sql) && (!strings.Contains(sql, "sum") || strings.Contains(sql, "count()")):
@@ -193,6 +195,9 @@ func checkPanel(t *testing.T, p grafana.Panel) {
 		}
 	}
 }
+
+// largestFirst is how a query finds the largest of many keys: in a third of the time of adding up by the keys.
+var largestFirst = regexp.MustCompile(`cityHash64\([^\n]+ IN \(\n *SELECT cityHash64\([^\n]+ LIMIT \d+\n`)
 
 var (
 	flowRead  = regexp.MustCompile(`\bFROM data_flow\b`)
