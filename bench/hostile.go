@@ -193,7 +193,7 @@ func floodOne(ctx context.Context, c *cli.Command, kinds []hostile.Kind, dir str
 	return cost, os.RemoveAll(dir)
 }
 
-const floodHead = "%-16s%10s%11s%9s%10s%9s%16s%16s%12s  %s\n"
+const floodHead = "%-16s%10s%11s%9s%10s%9s%16s%16s%15s  %s\n"
 
 func printFlood(x *flooded.Cost) {
 	micro := func(n float64) string { return fmt.Sprintf("%.0f", n) }

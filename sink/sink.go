@@ -37,6 +37,9 @@ type Sink interface {
 type BatcherOptions struct {
 	Worker int  // its number, of no other one
 	Ageing bool // batches are handed over when they are old; false: only when they are full
+	// Large reports whether a source takes more than its part at the moment: see Apart. The worker's goroutine calls
+	// it. nil: no source does.
+	Large func(source flow.Addr) bool
 	// Handed is called after a batch was handed over, by the worker's goroutine. The worker waits for it. nil: nobody.
 	Handed func()
 }

@@ -28,11 +28,11 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// While the store stands still, memory and disk for rows become full under a flood. The counters balance, whatever rows
-// are lost, and what came of the router is a row or is counted.
+// While the store stands still, memory and disk for rows become full under a flood. The counters balance, and what is
+// lost is the flood's: of the router at most what waited before rows were set apart.
 func TestRun_nothingGetsAway(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "collector.yml")
-	text := "batch: {queue_bytes: 8MiB}\nspool: {max_bytes: 16MiB}\n"
+	text := "batch: {queue_bytes: 16MiB}\nspool: {max_bytes: 128MiB}\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,8 @@ func TestRun_nothingGetsAway(t *testing.T) {
 	if cost.LostRows == 0 {
 		t.Error("no row was lost: there was room for all")
 	}
-	if cost.RouterRows > cost.RouterSent || cost.Rows == 0 {
+	missing := cost.RouterSent - min(cost.RouterRows+cost.KernelDrops*flowsAtOnce, cost.RouterSent)
+	if cost.RouterRows > cost.RouterSent || missing > cost.RouterSent/4 || cost.Rows == 0 {
 		t.Errorf("%d of the router's %d flows are rows, and %d of the flood", cost.RouterRows, cost.RouterSent,
 			cost.Rows)
 	}

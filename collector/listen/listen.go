@@ -81,6 +81,11 @@ func open(o Options, n int) (workers []*Worker, err error) {
 		}
 		workers = append(workers, w)
 	}
+	shares := make([]*Share, n)
+	for i, w := range workers {
+		shares[i] = w.share
+	}
+	among(shares)
 	// one key for all addresses, so that an exporter that uses several of them reaches one worker
 	key := newSteeringKey()
 	for i, text := range o.Addresses {

@@ -15,6 +15,8 @@ import (
 // individually. All others share one budget and, within it, are judged by a hash of their address, so that any number
 // of forged sources cost the rest no more than one source does.
 //
+// It also says whose rows the outputs keep apart, to drop them first where they have no room: see Large.
+//
 // It belongs to the worker's goroutine; Dropped is safe for concurrent use. It allocates only for the first sources
 // that it counts individually, and its memory is fixed: some 150 KiB.
 type Share struct {
@@ -29,6 +31,11 @@ type Share struct {
 	scratch []float32 // for level
 	levels  levels    // in force
 	pressed float64   // as if the receive buffer were this full, because of the memory for rows
+	spares  bool      // only the memory for rows is overloaded, not the worker: sources that are not large keep all
+	limited uint32    // the latest second with levels
+	usual   float64   // above which cost sources are large
+	census  census
+	all     []*census // of all workers
 	latest  struct {  // the latest source's entries, because consecutive datagrams are often of one source
 		source netip.Addr
 		known  *knownSource
@@ -44,6 +51,7 @@ type knownSource struct {
 	cost   float32 // recent cost in nanoseconds: halved every second
 	seen   uint32  // the second in which it last gave a record
 	tenure uint16  // in how many seconds it did; 0: the entry is free
+	large  bool    // see Large
 }
 
 // bucket holds the unknown sources with the same hash.
@@ -72,6 +80,8 @@ const (
 	behindFill, urgentFill = 0.6, 0.8
 	mostKept               = 0.9
 	pressFull              = 0.75
+	// mostPressed is as how full a receive buffer the memory for rows counts when it is full.
+	mostPressed = 0.98
 	// knownTenure is in how many seconds a source must give records before it is judged individually.
 	knownTenure = 2
 	halfLife    = time.Second
@@ -94,10 +104,12 @@ const (
 
 // NewShare returns a share without known sources.
 func NewShare() *Share {
-	return &Share{
+	s := &Share{
 		key: [2]uint64{rand.Uint64(), rand.Uint64()}, levels: unlimited,
 		scratch: make([]float32, 0, max(knownSets*knownWays+1, otherBuckets)),
 	}
+	s.all = []*census{&s.census}
+	return s
 }
 
 // begin is called before datagrams of a socket are judged. now is a monotonic time; fill is how full the socket's
@@ -105,14 +117,17 @@ func NewShare() *Share {
 func (s *Share) begin(now time.Duration, fill float64) {
 	s.second = uint32(now/time.Second) + 1
 	if now-s.halved >= halfLife {
+		s.takeCensus()
 		s.halve()
 		s.halved = now
 	}
+	s.spares = fill < behindFill
 	fill = max(fill, s.pressed)
 	if fill < behindFill {
 		s.levels = unlimited
 		return
 	}
+	s.limited = s.second
 	if s.levels == unlimited || now-s.leveled >= levelEvery {
 		s.setLevels(mostKept * min(1, max(0, (1-fill)/(1-urgentFill))))
 		s.leveled = now
@@ -120,11 +135,11 @@ func (s *Share) begin(now time.Duration, fill float64) {
 }
 
 // Press reports how full the memory for waiting rows is, from 0 to 1, if they cannot go anywhere else. Above pressFull
-// datagrams are dropped as if the worker were behind; otherwise rows of all sources would be lost alike.
+// datagrams are dropped as if the worker were behind, but none of sources that are not large: rows of these find room.
 func (s *Share) Press(full float64) {
 	s.pressed = 0
 	if full > pressFull {
-		s.pressed = behindFill + (min(full, 1)-pressFull)/(1-pressFull)*(1-behindFill)
+		s.pressed = behindFill + (min(full, 1)-pressFull)/(1-pressFull)*(mostPressed-behindFill)
 	}
 }
 
@@ -179,7 +194,7 @@ func (s *Share) admits(from netip.Addr) bool {
 	}
 	s.find(from)
 	if at := s.latest.known; at.judged() {
-		if at.cost <= s.levels.each {
+		if at.cost <= s.levels.each || s.spares && !at.large {
 			return true
 		}
 		s.dropped.add(from)

@@ -239,6 +239,37 @@ func TestShareDropsUnderPressure(t *testing.T) {
 	}
 }
 
+// However long rows wait and memory is full, a router keeps all beside a flood: it is not compared with what is left of
+// the flood after some seconds.
+func TestSharePressesOnlyLargeSources(t *testing.T) {
+	s := NewShare()
+	router, flood := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("203.0.113.1")
+	dropped := 0
+	for ms := range 60_000 {
+		if ms%100 == 0 {
+			s.begin(time.Duration(ms)*time.Millisecond, 0)
+		}
+		if ms == 20_000 {
+			s.Press(1)
+		}
+		if s.admits(flood) {
+			s.Charge(flood, 300*time.Microsecond, 60_000, 128)
+		} else {
+			dropped++
+		}
+		if ms%50 != 0 {
+			continue
+		}
+		if !s.admits(router) {
+			t.Fatalf("a datagram of the router is dropped after %d ms", ms)
+		}
+		s.Charge(router, 100*time.Microsecond, 1400, 10)
+	}
+	if dropped < 30_000 {
+		t.Errorf("%d datagrams of the flood are dropped", dropped)
+	}
+}
+
 // A source that has given records for long keeps its place, whoever comes.
 func TestShareKeepsKnownSources(t *testing.T) {
 	s := NewShare()

@@ -59,6 +59,7 @@ type Sink struct {
 type Spool struct {
 	Sink          string
 	Bytes, Limit  int64 // of the files
+	Apart         int64 // the part of Bytes that is of sources above their part
 	Entries, Rows uint64
 	Oldest        time.Time // when the oldest waiting entry was written; zero: none waits
 }

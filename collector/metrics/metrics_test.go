@@ -78,7 +78,7 @@ func full(t *testing.T) *Metrics {
 		Tables: tables, Snapshot: &current, MetadataCurrent: time.Now, Version: "v1",
 		Sinks: func() ([]Sink, []Spool) {
 			return []Sink{{"clickhouse", 100, 7, time.Unix(1_700_000_000, 0)}},
-				[]Spool{{"clickhouse", 1000, 2000, 2, 50, time.Now().Add(-time.Hour)}}
+				[]Spool{{"clickhouse", 1000, 2000, 300, 2, 50, time.Now().Add(-time.Hour)}}
 		},
 	})
 	m.Inserted("clickhouse", 30*time.Millisecond, nil)
@@ -137,6 +137,7 @@ func TestValues(t *testing.T) {
 		`flow_collector_unattributed_datagrams_total{reason="unknown_version"} 1`,
 		`flow_collector_sink_queue_bytes{sink="clickhouse"} 100`,
 		`flow_collector_spool_bytes{sink="clickhouse"} 1000`,
+		`flow_collector_spool_apart_bytes{sink="clickhouse"} 300`,
 		`flow_collector_insert_duration_seconds_count{outcome="stored",sink="clickhouse"} 1`,
 		`flow_collector_insert_duration_seconds_count{outcome="failed",sink="clickhouse"} 1`,
 		`flow_collector_metadata_records{kind="as"} 0`,

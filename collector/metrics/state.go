@@ -10,9 +10,9 @@ import (
 type state struct {
 	o Options
 
-	queueBytes, retries, lastDelivery                       *prometheus.Desc
-	spoolBytes, spoolLimit, spoolEntries, spoolRows, oldest *prometheus.Desc
-	metadataAge, metadata, storeRestarts                    *prometheus.Desc
+	queueBytes, retries, lastDelivery                                   *prometheus.Desc
+	spoolBytes, spoolApart, spoolLimit, spoolEntries, spoolRows, oldest *prometheus.Desc
+	metadataAge, metadata, storeRestarts                                *prometheus.Desc
 }
 
 func newState(o Options) *state {
@@ -22,6 +22,8 @@ func newState(o Options) *state {
 		retries:      desc("sink_retries_total", "Failed attempts that were repeated.", "sink"),
 		lastDelivery: desc("sink_last_delivery_timestamp_seconds", "Time of the sink's latest delivery.", "sink"),
 		spoolBytes:   desc("spool_bytes", "Size of the spool's files.", "sink"),
+		spoolApart: desc("spool_apart_bytes",
+			"Size of the spool's files with rows of sources that take more than their part.", "sink"),
 		spoolLimit: desc("spool_limit_bytes", "Limit of the spool's files, beyond which the oldest is dropped.",
 			"sink"),
 		spoolEntries: desc("spool_entries", "Blocks on disk that wait for delivery.", "sink"),
@@ -39,8 +41,8 @@ func newState(o Options) *state {
 // Describe implements prometheus.Collector.
 func (s *state) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		s.queueBytes, s.retries, s.lastDelivery, s.spoolBytes, s.spoolLimit, s.spoolEntries, s.spoolRows, s.oldest,
-		s.metadataAge, s.metadata, s.storeRestarts,
+		s.queueBytes, s.retries, s.lastDelivery, s.spoolBytes, s.spoolApart, s.spoolLimit, s.spoolEntries,
+		s.spoolRows, s.oldest, s.metadataAge, s.metadata, s.storeRestarts,
 	} {
 		ch <- d
 	}
@@ -62,6 +64,7 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 		}
 		for _, spool := range spools {
 			gauge(s.spoolBytes, float64(spool.Bytes), spool.Sink)
+			gauge(s.spoolApart, float64(spool.Apart), spool.Sink)
 			gauge(s.spoolLimit, float64(spool.Limit), spool.Sink)
 			gauge(s.spoolEntries, float64(spool.Entries), spool.Sink)
 			gauge(s.spoolRows, float64(spool.Rows), spool.Sink)

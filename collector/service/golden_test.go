@@ -22,6 +22,7 @@ import (
 	"github.com/metranova/flow-collector/metadata/caida"
 	"github.com/metranova/flow-collector/metadata/geo"
 	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/golden"
 )
 
@@ -66,7 +67,7 @@ func TestGoldenRows(t *testing.T) {
 func playCapture(t *testing.T, s *service, path string) {
 	t.Helper()
 	n := len(s.workers.all)
-	w := s.workers.add(pipeline.Options{Sinks: s.outputs.batchers(n, false, awaitRoom)})
+	w := s.workers.add(pipeline.Options{Sinks: s.outputs.batchers(sink.BatcherOptions{Worker: n}, awaitRoom)})
 	if _, err := processCaptures([]string{path}, w, nil, &logging.Progress{}); err != nil {
 		t.Fatal(err)
 	}

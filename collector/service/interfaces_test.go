@@ -13,6 +13,7 @@ import (
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/testkit"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/sink"
 )
 
 // counterSample is an sFlow datagram of 192.0.2.7 with a sample of generic interface counters (sflow_version_5.txt): so
@@ -51,7 +52,7 @@ func TestInterfaceTraffic(t *testing.T) {
 		}
 	}
 	s := testService(t, cfg)
-	w := s.workers.add(pipeline.Options{Sinks: s.outputs.batchers(0, true, awaitRoom)})
+	w := s.workers.add(pipeline.Options{Sinks: s.outputs.batchers(sink.BatcherOptions{Ageing: true}, awaitRoom)})
 	const start = 1_700_000_000
 	for i, payload := range [][]byte{
 		counterSample(1, 10_000, 1, 1<<40, 0xfffffff0, 3),

@@ -27,6 +27,7 @@ import (
 	"github.com/metranova/flow-collector/collector/testkit"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/tally"
 )
@@ -98,7 +99,7 @@ func newBench(t *testing.T, cfg *config.Config, begin time.Time, change func(*cl
 	}
 	change(&o.WriterOptions)
 	all[0].sink = clickhouse.NewSink(b.conn, o)
-	b.worker = s.workers.add(pipeline.Options{Sinks: all.batchers(0, false, nil)})
+	b.worker = s.workers.add(pipeline.Options{Sinks: all.batchers(sink.BatcherOptions{}, nil)})
 	return b
 }
 

@@ -98,10 +98,10 @@ func (all outputs) close(ctx context.Context) error {
 	return err
 }
 
-// batchers are the n-th worker's parts of the outputs. handed is called after each batch that was handed over.
-func (all outputs) batchers(n int, ageing bool, handed func(*output)) (batchers []sink.Batcher) {
+// batchers are a worker's parts of the outputs. handed is called after each batch that was handed over.
+func (all outputs) batchers(options sink.BatcherOptions, handed func(*output)) (batchers []sink.Batcher) {
 	for _, o := range all {
-		options := sink.BatcherOptions{Worker: n, Ageing: ageing}
+		options := options
 		if handed != nil {
 			options.Handed = func() { handed(o) }
 		}
@@ -208,7 +208,7 @@ func (all outputs) metrics() (sinks []metrics.Sink, spools []metrics.Spool) {
 		if disk := stats.Spool; disk != nil {
 			spools = append(spools, metrics.Spool{
 				Sink: o.Name, Bytes: disk.DiskBytes, Limit: int64(o.Spool.MaxBytes), Oldest: disk.Oldest,
-				Entries: disk.Waiting.Entries, Rows: disk.Waiting.Rows,
+				Apart: disk.ApartBytes, Entries: disk.Waiting.Entries, Rows: disk.Waiting.Rows,
 			})
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink"
 )
 
 // ReplayOptions are the flags of a replay.
@@ -92,7 +93,9 @@ func (s *service) replay(paths []string, shift int64, routes *routing.Recorded) 
 	if err != nil {
 		return nil, err
 	}
-	w := s.workers.add(pipeline.Options{TimeShiftMs: shift, Sinks: s.outputs.batchers(0, false, awaitRoom)})
+	w := s.workers.add(pipeline.Options{
+		TimeShiftMs: shift, Sinks: s.outputs.batchers(sink.BatcherOptions{}, awaitRoom),
+	})
 	w.SetExpiry(expired)
 	progress := logging.NewProgress(os.Stderr)
 	skipped, err := processCaptures(paths, w, routes.Segment, progress)

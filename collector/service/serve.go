@@ -22,7 +22,9 @@ import (
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/tap"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/metadata"
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/message"
 	"github.com/metranova/flow-collector/sink/schema"
 )
@@ -134,13 +136,16 @@ func (s *service) receive(in *intake, failed failures) *sync.WaitGroup {
 		p := &press{workers: s.workers, outputs: s.outputs, share: l.Share()}
 		presses[n] = p
 		p.worker = s.workers.add(pipeline.Options{
-			Share: l.Share(), Sinks: s.outputs.batchers(n, true, func(*output) { p.update() }),
+			Share: l.Share(), Sinks: s.outputs.batchers(sink.BatcherOptions{
+				Worker: n, Ageing: true, Large: p.large,
+			}, func(*output) { p.update() }),
 		})
 	}
 	var ofStreams *pipeline.Worker
 	if in.streams != nil {
 		n := len(in.listeners)
-		ofStreams = s.workers.addForConnections(s.outputs.batchers(n, true, waitWhileBehind(in.streams)))
+		ofStreams = s.workers.addForConnections(s.outputs.batchers(sink.BatcherOptions{Worker: n, Ageing: true},
+			waitWhileBehind(in.streams)))
 	}
 	loops := &sync.WaitGroup{}
 	for n, l := range in.listeners {
@@ -243,6 +248,9 @@ type press struct {
 
 	own, all uint64 // rows at the latest update, of the worker and of all workers
 }
+
+// large reports whether a source takes more than its part.
+func (p *press) large(source flow.Addr) bool { return p.share.Large(source.Netip()) }
 
 // update is called by the worker's goroutine after each block and about once a second.
 func (p *press) update() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/tally"
@@ -25,6 +26,8 @@ type BlocksOptions struct {
 	TrafficTable string
 	MaxRows      int           // a block is flushed when it has this many rows
 	MaxAge       time.Duration // or when its first row is this old
+	// Apart says which rows have blocks of their own.
+	Apart sink.Apart
 	// TokenPrefix begins every block's deduplication token. It must differ between workers and between runs.
 	TokenPrefix string
 	// Deliver receives an encoded block; it must not block. Buffer returns memory for encoding the next one.
@@ -37,6 +40,9 @@ type BlocksOptions struct {
 //
 // Rows that began on other days than those around their receipt have a block of their own, which waits for longer: each
 // of its days is a partition in the table and in its views, so an insert of a few rows costs as much as one of many.
+//
+// While there may soon be no room for blocks, rows that are Apart have a block of their own too. If one of them began
+// on another day, that block of all sources is Apart: usual sources send hardly any such rows.
 type Blocks struct {
 	_ [0]sync.Mutex // go vet reports copies
 
@@ -45,6 +51,7 @@ type Blocks struct {
 	recent  rowBlock
 	odd     rowBlock // of other days; its block is nil until there is such a row
 	oddDays []int64  // of odd, since 1970
+	apart   rowBlock // of rows that are set apart; its block is nil while there are none
 	today   recency  // of the latest row
 	blocks  int
 	traffic *trafficBlocks // nil without a table
@@ -58,6 +65,7 @@ type rowBlock struct {
 	extType *string       // that the block is made for; nil: the Layout's
 	tally   tally.Counter // of the block's rows
 	started time.Time     // when it got its first row
+	apart   bool          // it has rows that are set apart
 }
 
 const (
@@ -87,6 +95,12 @@ func (b *Blocks) Append(row *enrich.Row, stream flow.StreamKey, now time.Time) {
 	x := &b.recent
 	if row.StartMs < b.today.firstMs || row.StartMs >= b.today.endMs {
 		x = &b.odd
+	}
+	if b.o.Apart.Is(row.Flow.Source) {
+		if x == &b.recent {
+			x = &b.apart
+		}
+		x.apart = true
 	}
 	if x.block == nil || x.block.Rows() == 0 {
 		b.begin(x)
@@ -164,33 +178,39 @@ func (b *Blocks) AppendTraffic(row *enrich.InterfaceTraffic, now time.Time) {
 
 // FlushIfOld flushes the blocks that are old enough.
 func (b *Blocks) FlushIfOld(now time.Time) {
-	if b.recent.block.Rows() > 0 && now.Sub(b.recent.started) >= b.o.MaxAge {
-		b.flush(&b.recent)
-	}
-	if b.odd.block != nil && b.odd.block.Rows() > 0 && now.Sub(b.odd.started) >= max(b.o.MaxAge, leastOddAge) {
-		b.flush(&b.odd)
+	b.flushOld(&b.recent, now, b.o.MaxAge)
+	b.flushOld(&b.odd, now, max(b.o.MaxAge, leastOddAge))
+	b.flushOld(&b.apart, now, b.o.MaxAge)
+	if !b.o.Apart.Update() && b.apart.block != nil {
+		b.flush(&b.apart)
+		b.apart.block = nil // it takes as much memory as the others, and is seldom used
 	}
 	if b.traffic != nil {
 		b.traffic.flushIfOld(now)
 	}
 }
 
+func (b *Blocks) flushOld(x *rowBlock, now time.Time, age time.Duration) {
+	if x.block != nil && x.block.Rows() > 0 && now.Sub(x.started) >= age {
+		b.flush(x)
+	}
+}
+
 // Flush flushes all rows.
 func (b *Blocks) Flush() {
 	b.flush(&b.recent)
-	if b.odd.block != nil {
-		b.flush(&b.odd)
-	}
+	b.flush(&b.odd)
+	b.flush(&b.apart)
 	if b.traffic != nil {
 		b.traffic.flush()
 	}
 }
 
 func (b *Blocks) flush(x *rowBlock) {
-	rows := x.block.Rows()
-	if rows == 0 {
+	if x.block == nil || x.block.Rows() == 0 {
 		return
 	}
+	rows := x.block.Rows()
 	b.blocks++
 	packed := x.block.Pack(b.o.Buffer())
 	b.o.Deliver(&Insert{
@@ -200,8 +220,10 @@ func (b *Blocks) flush(x *rowBlock) {
 		Data:  packed.Data,
 		Fills: packed.Fills,
 		Tally: x.tally.Take(),
+		Apart: x.apart,
 	})
 	x.block.Reset()
+	x.apart = false
 	if x == &b.odd {
 		b.oddDays = b.oddDays[:0]
 	}

@@ -1,18 +1,21 @@
 package clickhouse
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/metranova/flow-collector/sink"
 )
 
 // queue holds waiting inserts, oldest first. It limits the memory of waiting inserts and of those that were taken and
-// are not done.
+// are not done. Those that were taken leave half of it to others.
 type queue struct {
 	mu      sync.Mutex
 	changed sync.Cond // signals that an insert was added, closed was set, or take must ask again
 	waiting []*Insert
-	bytes   int64 // of waiting and of taken inserts
+	bytes   int64        // of waiting and of taken inserts
+	used    atomic.Int64 // bytes, for those who do not wait for mu
 	limit   int64
 	closed  bool
 }
@@ -23,8 +26,8 @@ func newQueue(limit int64) *queue {
 	return q
 }
 
-// push appends an insert and returns the inserts that are lost for it, and why: the oldest waiting ones or, if that
-// does not help or the queue is closed, the insert itself.
+// push appends an insert and returns the inserts that are lost for it, and why: waiting ones by sink.Victim, or the
+// insert itself if the queue is closed.
 func (q *queue) push(ins *Insert) (lost []*Insert, reason sink.Reason) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -32,15 +35,26 @@ func (q *queue) push(ins *Insert) (lost []*Insert, reason sink.Reason) {
 		return []*Insert{ins}, sink.Shutdown
 	}
 	q.waiting = append(q.waiting, ins)
-	q.bytes += ins.memory()
-	for q.bytes > q.limit && len(q.waiting) > 0 {
-		lost = append(lost, q.pop())
-		q.bytes -= lost[len(lost)-1].memory()
+	q.add(ins.memory())
+	for q.bytes > q.limit {
+		n, ok := sink.Victim(q.waiting, q.limit, func(ins *Insert) (int64, bool) { return ins.memory(), ins.Apart })
+		if !ok {
+			break
+		}
+		lost = append(lost, q.waiting[n])
+		q.waiting = slices.Delete(q.waiting, n, n+1)
+		q.add(-lost[len(lost)-1].memory())
 	}
 	if len(q.waiting) > 0 {
 		q.changed.Signal()
 	}
 	return lost, sink.QueueFull
+}
+
+// add changes bytes.
+func (q *queue) add(bytes int64) {
+	q.bytes += bytes
+	q.used.Store(q.bytes)
 }
 
 // take removes and returns the oldest insert; it waits for one. It returns false when the queue is closed and empty.
@@ -100,7 +114,7 @@ func (q *queue) pop() *Insert {
 func (q *queue) done(bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.bytes -= bytes
+	q.add(-bytes)
 }
 
 // takeAll removes all waiting inserts.
@@ -110,7 +124,7 @@ func (q *queue) takeAll() []*Insert {
 	all := q.waiting
 	q.waiting = nil
 	for _, ins := range all {
-		q.bytes -= ins.memory()
+		q.add(-ins.memory())
 	}
 	return all
 }

@@ -111,7 +111,7 @@ func (w *Writer) halve(ins *Insert) ([]*Insert, error) {
 			return nil, errors.Join(errMalformed, err)
 		}
 		half := &Insert{Query: ins.Query, Token: partToken(ins.Token, part[0], part[1]), Rows: part[1] - part[0],
-			Data: data}
+			Data: data, Apart: ins.Apart}
 		half.Tally = ins.Tally.Slice(uint64(part[0]), uint64(part[1]))
 		half.shares = half.Tally.Shares()
 		if ins.entry != nil {

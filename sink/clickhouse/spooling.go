@@ -98,7 +98,7 @@ func (s *spooling) entryHead(ins *Insert) *spool.Entry {
 	}
 	return &spool.Entry{
 		Query: ins.Query, Token: token, Rows: ins.Rows, Note: ins.Tally.Append(nil), Ref: ins.shares,
-		Priority: ins.tried,
+		Priority: ins.tried, Apart: ins.Apart,
 	}
 }
 
@@ -205,7 +205,7 @@ func (s *spooling) take() *Insert {
 		s.pause(s.w.options.RetryMin) // all are set aside
 		return nil
 	}
-	ins := &Insert{Query: e.Query, Rows: e.Rows, Data: e.Data, entry: e}
+	ins := &Insert{Query: e.Query, Rows: e.Rows, Data: e.Data, Apart: e.Apart, entry: e}
 	ins.Token, ins.at, _ = strings.Cut(e.Token, atSeparator)
 	ins.Tally, _ = tally.Parse(e.Note) // an unreadable tally leaves the shares, which are known
 	ins.shares, _ = e.Ref.([]tally.Share)

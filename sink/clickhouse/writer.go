@@ -29,6 +29,8 @@ type Insert struct {
 	Fills []native.Fill
 	// Tally says which exporters the rows are of. nil: of none; they are not in the Book.
 	Tally *tally.Tally
+	// Apart says that the rows are of sources that take more than their part: see sink.Apart.
+	Apart bool
 
 	shares    []tally.Share
 	entry     *spool.Entry // its entry, if it was on disk
@@ -166,9 +168,9 @@ func (o WriterOptions) withDefaults() WriterOptions {
 }
 
 // Enqueue passes an insert to the Writer and returns immediately. If the queue is full, the oldest waiting inserts are
-// lost and counted; after Close the insert itself is. With a spool, inserts that fill more than half of the queue are
-// moved to disk in the background, so that data is lost only if it arrives faster than the disk writes; after Close an
-// insert goes to disk immediately.
+// lost and counted, of those that are Apart or of the others, whichever take more; after Close the insert itself is.
+// With a spool, inserts that fill more than half of the queue are moved to disk in the background, so that data is
+// lost only if it arrives faster than the disk writes; after Close an insert goes to disk immediately.
 func (w *Writer) Enqueue(ins *Insert) {
 	ins.shares = ins.Tally.Shares()
 	w.options.Book.Take(ins.shares)
@@ -217,6 +219,11 @@ func (w *Writer) Close(ctx context.Context) error {
 			l.Inserts, l.Rows, w.counters.lastError())
 	}
 	return nil
+}
+
+// Pressed reports whether there may soon be no room for inserts. From then on some should be Apart.
+func (w *Writer) Pressed() bool {
+	return sink.Pressed(float64(w.queue.used.Load())/float64(w.options.QueueBytes), w.options.Spool)
 }
 
 // Down reports whether all attempts of some time (SpoolAfter) have failed.

@@ -68,7 +68,7 @@ func decodeBatch(e *spool.Entry) (*message.Batch, error) {
 	if rest == nil || n > uint64(len(rest)) || keyed > 1 {
 		return nil, errDamaged
 	}
-	b := &message.Batch{}
+	b := &message.Batch{Apart: e.Apart}
 	b.Ends, rest = lengths(rest, n)
 	if keyed == 1 {
 		b.KeyEnds, rest = lengths(rest, n)

@@ -91,8 +91,8 @@ func (p *Producer) recycle(b *message.Batch) {
 }
 
 // Enqueue passes a batch to the Producer and returns immediately. If the queue is full, the oldest waiting batches are
-// lost and counted; after Close the batch itself is. With a spool, batches that fill more than half of the queue are
-// moved to disk in the background.
+// lost and counted, of those that are Apart or of the others, whichever take more; after Close the batch itself is.
+// With a spool, batches that fill more than half of the queue are moved to disk in the background.
 func (p *Producer) Enqueue(b *message.Batch) {
 	n := count(b)
 	p.options.Book.Take(b.Tally.Shares())
@@ -105,6 +105,11 @@ func (p *Producer) Enqueue(b *message.Batch) {
 		p.lose(old, reason, nil)
 	}
 	p.kick()
+}
+
+// Pressed reports whether there may soon be no room for batches. From then on some should be Apart.
+func (p *Producer) Pressed() bool {
+	return sink.Pressed(float64(p.queue.used.Load())/float64(p.options.QueueBytes), p.options.Spool)
 }
 
 // lose is the only place where a whole enqueued batch is lost.

@@ -1,24 +1,27 @@
 package kafka
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/message"
 )
 
 // queue holds waiting batches, oldest first. It limits the bytes of waiting batches and of those that were taken and
-// are not done.
+// are not done. Those that were taken leave half of it to others.
 type queue struct {
 	mu      sync.Mutex
 	waiting []*message.Batch
-	bytes   int64 // of waiting and of taken batches
+	bytes   int64        // of waiting and of taken batches
+	used    atomic.Int64 // bytes, for those who do not wait for mu
 	limit   int64
 	closed  bool
 }
 
-// push appends a batch and returns the batches that are lost for it, and why: the oldest waiting ones or, if that does
-// not help or the queue is closed, the batch itself.
+// push appends a batch and returns the batches that are lost for it, and why: waiting ones by sink.Victim, or the batch
+// itself if the queue is closed.
 func (q *queue) push(b *message.Batch) (lost []*message.Batch, reason sink.Reason) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -26,13 +29,23 @@ func (q *queue) push(b *message.Batch) (lost []*message.Batch, reason sink.Reaso
 		return []*message.Batch{b}, sink.Shutdown
 	}
 	q.waiting = append(q.waiting, b)
-	q.bytes += size(b)
-	for q.bytes > q.limit && len(q.waiting) > 0 {
-		old := q.pop()
-		q.bytes -= size(old)
-		lost = append(lost, old)
+	q.add(size(b))
+	for q.bytes > q.limit {
+		n, ok := sink.Victim(q.waiting, q.limit, func(b *message.Batch) (int64, bool) { return size(b), b.Apart })
+		if !ok {
+			break
+		}
+		lost = append(lost, q.waiting[n])
+		q.waiting = slices.Delete(q.waiting, n, n+1)
+		q.add(-size(lost[len(lost)-1]))
 	}
 	return lost, sink.QueueFull
+}
+
+// add changes bytes.
+func (q *queue) add(bytes int64) {
+	q.bytes += bytes
+	q.used.Store(q.bytes)
 }
 
 // take removes the oldest batch; nil if none is waiting. Its bytes count until done.
@@ -68,7 +81,7 @@ func (q *queue) pop() *message.Batch {
 func (q *queue) done(bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.bytes -= bytes
+	q.add(-bytes)
 }
 
 // close ends push.

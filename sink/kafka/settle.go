@@ -265,7 +265,7 @@ func (s *sender) findAgain(o *outcome, t *tally.Tally) {
 // entryOf returns a batch's entry for the spool.
 func entryOf(b *message.Batch, topic string) spool.Entry {
 	return spool.Entry{Query: topic, Rows: b.Len(), Data: encodeBatch(b), Note: b.Tally.Append(nil),
-		Ref: b.Tally.Shares()}
+		Ref: b.Tally.Shares(), Apart: b.Apart}
 }
 
 // put writes a batch to disk and reports whether it succeeded; then the batch is finished.

@@ -38,6 +38,7 @@ func (s *Sink) Batcher(o sink.BatcherOptions) sink.Batcher {
 	b := BatchesOptions{
 		Encoder: message.NewEncoder(s.o.Format, s.o.Key, s.o.Layout),
 		Linger:  s.o.Linger, Produce: s.producer.Enqueue, Next: s.producer.Batch,
+		Apart: sink.Apart{Large: o.Large, Pressed: s.producer.Pressed},
 	}
 	if !o.Ageing {
 		b.Linger = math.MaxInt64

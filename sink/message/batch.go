@@ -17,6 +17,8 @@ type Batch struct {
 	// counted.
 	Counter tally.Counter
 	Tally   *tally.Tally
+	// Apart says that the messages are of sources that take more than their part: see sink.Apart.
+	Apart bool
 }
 
 // Len returns the number of messages.
@@ -38,7 +40,7 @@ func (b *Batch) Reset() {
 	b.Data, b.Ends = b.Data[:0], b.Ends[:0]
 	b.Keys, b.KeyEnds = b.Keys[:0], b.KeyEnds[:0]
 	b.Counter.Reset()
-	b.Tally = nil
+	b.Tally, b.Apart = nil, false
 }
 
 // part returns the i-th part of data, which ends at ends[i].

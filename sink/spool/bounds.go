@@ -24,7 +24,7 @@ func (s *Spool) drop(seg *segment, i int, count *Count) {
 	if seg.removed || s.closed {
 		return
 	}
-	if seg.left == 0 && !(s.busy && seg == s.active) {
+	if seg.left == 0 && seg != s.busy {
 		s.remove(seg)
 		return
 	}
@@ -49,29 +49,47 @@ func (s *Spool) lose(seg *segment, i int, why Cause) {
 
 // remove deletes a segment.
 func (s *Spool) remove(seg *segment) {
-	if seg == s.active {
-		s.seal()
-	}
+	s.seal(seg)
 	seg.removed = true
 	s.segments = slices.DeleteFunc(s.segments, func(other *segment) bool { return other == seg })
-	s.stats.DiskBytes -= seg.bytes
+	s.occupy(seg, -seg.bytes)
 	if err := os.Remove(seg.path); err != nil {
 		s.o.Log.Error("a file of the spool cannot be deleted", zap.Error(err))
 	}
 }
 
-// shrink deletes the oldest segments until size bytes fit. Their taken entries are not lost yet.
-func (s *Spool) shrink(size int64) {
+// shrink deletes segments until an entry of size bytes fits. Their taken entries are not lost yet.
+func (s *Spool) shrink(size int64, apart bool) {
 	for len(s.segments) > 0 && s.stats.DiskBytes+size > s.o.MaxBytes {
-		seg := s.segments[0]
+		seg := s.victim(size, apart)
 		s.remove(seg)
 		for i := range seg.slots {
 			if seg.slots[i].state == waiting {
+				if seg.apart {
+					s.stats.DroppedApart.add(seg.slots[i].count())
+				}
 				s.lose(seg, i, Full)
 			}
 		}
 	}
-	s.full.say(s.o.Log, s.clock.now(), s.stats.DroppedFull)
+	s.full.say(s.o.Log, s.clock.now(), s.stats.DroppedFull, s.stats.DroppedApart)
+}
+
+// victim returns the segment to delete for an entry: the oldest of the kind that takes more with the entry. So each
+// kind has half of the spool for certain, and all of it while there is none of the other.
+func (s *Spool) victim(size int64, apart bool) *segment {
+	usual, others := s.stats.DiskBytes-s.stats.ApartBytes, s.stats.ApartBytes
+	if apart {
+		others += size
+	} else {
+		usual += size
+	}
+	for _, seg := range s.segments {
+		if seg.apart == (others > usual) {
+			return seg
+		}
+	}
+	return s.segments[0]
 }
 
 // expire drops entries that have waited longer than MaxAge. The age of this run's entries is measured by the monotonic
@@ -79,19 +97,22 @@ func (s *Spool) shrink(size int64) {
 func (s *Spool) expire() {
 	wall, settled := s.clock.settled()
 	elapsed := s.clock.elapsed()
-	for len(s.segments) > 0 {
-		seg := s.segments[0]
-		i := seg.first
-		for ; i < len(seg.slots) && s.tooOld(&seg.slots[i], elapsed, wall, settled); i++ {
-			if seg.slots[i].state == waiting {
-				s.lose(seg, i, Age)
+	var young [2]bool // of each kind, whether a segment is left: those behind it are younger
+	for n := 0; n < len(s.segments) && !(young[0] && young[1]); {
+		seg := s.segments[n]
+		if !young[kind(seg.apart)] {
+			for i := seg.first; i < len(seg.slots) && s.tooOld(&seg.slots[i], elapsed, wall, settled); i++ {
+				if seg.slots[i].state == waiting {
+					s.lose(seg, i, Age)
+				}
 			}
 		}
 		if !seg.removed {
-			break
+			young[kind(seg.apart)] = true
+			n++
 		}
 	}
-	s.old.say(s.o.Log, s.clock.now(), s.stats.DroppedAge)
+	s.old.say(s.o.Log, s.clock.now(), s.stats.DroppedAge, Count{})
 }
 
 func (s *Spool) tooOld(at *slot, elapsed time.Duration, wall time.Time, settled bool) bool {
@@ -107,15 +128,21 @@ func (s *Spool) tooOld(at *slot, elapsed time.Duration, wall time.Time, settled 
 
 // notice logs what was dropped, at most once a minute.
 type notice struct {
-	what string
-	said Count
-	last time.Time
+	what        string
+	said, apart Count
+	last        time.Time
 }
 
-func (n *notice) say(log *zap.Logger, now time.Time, total Count) {
+func (n *notice) say(log *zap.Logger, now time.Time, total, apart Count) {
 	if since := now.Sub(n.last); total == n.said || since >= 0 && since < time.Minute {
 		return
 	}
-	log.Error(n.what, zap.Uint64("entries", total.Entries-n.said.Entries), zap.Uint64("rows", total.Rows-n.said.Rows))
-	n.said, n.last = total, now
+	fields := []zap.Field{
+		zap.Uint64("entries", total.Entries-n.said.Entries), zap.Uint64("rows", total.Rows-n.said.Rows),
+	}
+	if apart != n.apart {
+		fields = append(fields, zap.Uint64("of sources above their part", apart.Rows-n.apart.Rows))
+	}
+	log.Error(n.what, fields...)
+	n.said, n.apart, n.last = total, apart, now
 }

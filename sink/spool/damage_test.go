@@ -213,7 +213,7 @@ func TestOtherVersion(t *testing.T) {
 	for _, v := range []byte{0, 3, 4, 255} {
 		t.Run(fmt.Sprint(v), func(t *testing.T) {
 			file, data, offsets := written(t, 3, 4000)
-			_, id, _ := parseFileName(filepath.Base(file))
+			seg, _ := parseFileName(filepath.Base(file))
 			for _, at := range offsets[1:3] { // the first entry is of version 2
 				data[at+4] = v
 				if v != 255 { // of version 255 not even the place of the checksum is known
@@ -222,7 +222,7 @@ func TestOtherVersion(t *testing.T) {
 					copy(data[at+idOffset+8:], "something else altogether")
 				}
 			}
-			if _, ok := parseHeader(data, id); !ok {
+			if _, ok := parseHeader(data, seg.id); !ok {
 				t.Fatal("the first entry is not whole")
 			}
 			s, path := reopened(t, file, data)
@@ -292,7 +292,7 @@ func TestFilesThatAreNotSegments(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	empty := filepath.Join(dir, fileName(5, 1))
+	empty := filepath.Join(dir, fileName(5, 1, false))
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestFilesThatAreNotSegments(t *testing.T) {
 // A clock that is set back must not let new entries overtake old ones.
 func TestOrderWhenTheClockIsSetBack(t *testing.T) {
 	dir := t.TempDir()
-	future := fileName(1<<62, 1)
+	future := fileName(1<<62, 1, false)
 	if err := os.WriteFile(filepath.Join(dir, future), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -57,9 +57,9 @@ func FuzzSegment(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		write(fileName(1, id), data)
+		write(fileName(1, id, false), data)
 		if !newest {
-			write(fileName(2, id+1), nil)
+			write(fileName(2, id+1, false), nil)
 		}
 		found, dropped := 0, 0
 		s := open(t, Options{Dir: dir,

@@ -122,7 +122,7 @@ func TestVersion1(t *testing.T) {
 		b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	}
 	b = binary.LittleEndian.AppendUint32(b, checksum(b))
-	if err := os.WriteFile(filepath.Join(dir, fileName(1, id)), slices.Concat(b, payload), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, fileName(1, id, false)), slices.Concat(b, payload), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var h heard

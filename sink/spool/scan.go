@@ -164,23 +164,33 @@ func resync(f io.ReaderAt, at, size int64, id uint64) (int64, error) {
 	return -1, nil
 }
 
-const extension = ".spool"
+const extension, apartMark = ".spool", "-apart"
 
 // fileName returns a segment's file name. Names sort by time; nanos is unique.
-func fileName(nanos int64, id uint64) string {
-	return fmt.Sprintf("%019d-%016x%s", nanos, id, extension)
+func fileName(nanos int64, id uint64, apart bool) string {
+	mark := ""
+	if apart {
+		mark = apartMark
+	}
+	return fmt.Sprintf("%019d-%016x%s%s", nanos, id, mark, extension)
 }
 
-func parseFileName(name string) (nanos int64, id uint64, ok bool) {
-	if len(name) != len(fileName(0, 0)) || !strings.HasSuffix(name, extension) || name[19] != '-' {
-		return 0, 0, false
+// parseFileName returns a segment without its content, and its time; nil for other names.
+func parseFileName(name string) (seg *segment, nanos int64) {
+	stem, isSegment := strings.CutSuffix(name, extension)
+	stem, apart := strings.CutSuffix(stem, apartMark)
+	if !isSegment || len(stem) != len("0000000000000000000-0000000000000000") || stem[19] != '-' {
+		return nil, 0
 	}
-	nanos, err := strconv.ParseInt(name[:19], 10, 64)
+	nanos, err := strconv.ParseInt(stem[:19], 10, 64)
 	if err != nil {
-		return 0, 0, false
+		return nil, 0
 	}
-	id, err = strconv.ParseUint(name[20:36], 16, 64)
-	return nanos, id, err == nil
+	id, err := strconv.ParseUint(stem[20:], 16, 64)
+	if err != nil {
+		return nil, 0
+	}
+	return &segment{id: id, apart: apart}, nanos
 }
 
 // load reads the segments of earlier runs. They are never appended to.
@@ -191,13 +201,18 @@ func (s *Spool) load() error {
 	}
 	var found []*segment // sorted by name
 	for _, file := range files {
-		if nanos, id, ok := parseFileName(file.Name()); ok {
+		if seg, nanos := parseFileName(file.Name()); seg != nil {
 			s.lastName = max(s.lastName, nanos)
-			found = append(found, &segment{path: filepath.Join(s.o.Dir, file.Name()), id: id})
+			seg.path = filepath.Join(s.o.Dir, file.Name())
+			found = append(found, seg)
 		}
 	}
-	for i, seg := range found {
-		if err := s.loadSegment(seg, i == len(found)-1); err != nil {
+	var newest [2]*segment // of either kind: a crash may have interrupted a write to it
+	for _, seg := range found {
+		newest[kind(seg.apart)] = seg
+	}
+	for _, seg := range found {
+		if err := s.loadSegment(seg, seg == newest[kind(seg.apart)]); err != nil {
 			return fmt.Errorf("open spool: segment %s: %w", filepath.Base(seg.path), err)
 		}
 	}
@@ -250,7 +265,7 @@ func (s *Spool) loadSegment(seg *segment, newest bool) error {
 		}
 	}
 	s.segments = append(s.segments, seg)
-	s.stats.DiskBytes += seg.bytes
+	s.occupy(seg, seg.bytes)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 type segment struct {
 	path    string
 	id      uint64
+	apart   bool
 	bytes   int64 // the file's size
 	slots   []slot
 	first   int  // all slots before it are gone
@@ -112,7 +113,7 @@ func (seg *segment) read(at slot) (*Entry, error) {
 	token, note := text[h.query:][:h.token], text[int64(h.query)+int64(h.token):]
 	return &Entry{
 		Query: string(text[:h.query]), Token: string(token), Note: note, Ref: at.ref, Rows: int(h.rows), Data: data,
-		Tries: int(at.tries), Priority: at.priority,
+		Tries: int(at.tries), Priority: at.priority, Apart: seg.apart,
 	}, nil
 }
 

@@ -1,9 +1,11 @@
 // Package spool keeps encoded blocks on disk while they cannot be delivered. It does not know what they contain or
 // where they go, and imports nothing of this project.
 //
-// Entries are in segment files, which are only appended to. Each entry is synced to disk before Put returns. A
-// delivered entry is marked with one byte, and a file is deleted when all its entries are done. The mark is not synced:
-// after a crash a delivered entry may come back. It has the same token, by which the receiver must recognize it.
+// Entries are in segment files, which are only appended to. Those that are Apart have files of their own, so that a
+// full spool can drop them and keep the others: see shrink. Each entry is synced to disk before Put returns. A
+// delivered entry is marked with one byte, and a file is deleted when all its entries are done. The mark is not
+// synced: after a crash a delivered entry may come back. It has the same token, by which the receiver must recognize
+// it.
 //
 // A crash can only damage the last entry, whose Put has not returned. Open removes it. Any other damage is a loss,
 // which is reported to Options.Dropped. A file of a later version of this program is left alone.
@@ -29,7 +31,8 @@ import (
 type Options struct {
 	// Dir is created if it is missing. It can be open in one Spool at a time.
 	Dir string
-	// MaxBytes limits the files together. If a new entry does not fit, the oldest file is deleted. 0: 10 GiB.
+	// MaxBytes limits the files together. If a new entry does not fit, the oldest file is deleted: of entries that are
+	// Apart if these take more than half of MaxBytes, else of the others if they do. 0: 10 GiB.
 	MaxBytes int64
 	// MaxAge is how long an entry may wait. 0: 7 days. Entries of an earlier run are dropped for their age only after
 	// the wall clock has been steady for 10 minutes.
@@ -68,6 +71,8 @@ type Entry struct {
 	// Priority makes Next return the entry before all entries without it. Put persists it; Return keeps it in memory
 	// until Close.
 	Priority bool
+	// Apart keeps the entry in files of their own kind, of which each has half of MaxBytes for certain.
+	Apart bool
 	// Tries is how often the entry was taken and returned since Open. Put ignores it.
 	Tries int
 
@@ -92,9 +97,9 @@ type Spool struct {
 	putting sync.Mutex // serializes writing of entries; locked before mu
 
 	mu         sync.Mutex
-	segments   []*segment // oldest first
-	active     *segment   // the last segment while it is appended to, else nil
-	busy       bool       // active is being written to, and must not be deleted
+	segments   []*segment  // oldest first
+	active     [2]*segment // the last segment of either kind while it is appended to, else nil
+	busy       *segment    // the one that is being written to, and must not be deleted
 	closed     bool
 	priorities int // waiting entries with priority
 	lastName   int64
@@ -103,6 +108,7 @@ type Spool struct {
 	old        notice
 
 	ready atomic.Int64 // waiting entries that are not taken
+	used  atomic.Int64 // stats.DiskBytes
 }
 
 // Open reads what earlier runs left in the directory. It fails if another process has the directory open.
@@ -137,7 +143,7 @@ func Open(o Options) (*Spool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
-	s.shrink(0)
+	s.shrink(0, false)
 	return s, nil
 }
 
@@ -163,7 +169,7 @@ func (s *Spool) Close() error {
 		return nil
 	}
 	s.closed = true
-	s.seal()
+	s.sealAll()
 	return s.lock.Close()
 }
 
@@ -223,7 +229,7 @@ func (s *Spool) put(e *Entry, as state) (Count, error) {
 	}
 	text := slices.Concat([]byte(e.Query), []byte(e.Token), e.Note)
 	h.checksum = checksum(text, e.Data)
-	seg, err := s.reserve(h.size())
+	seg, err := s.reserve(h.size(), e.Apart)
 	if err != nil {
 		return count, err
 	}
@@ -232,9 +238,9 @@ func (s *Spool) put(e *Entry, as state) (Count, error) {
 	err = seg.write(offset, append(h.appendTo(make([]byte, 0, headerSize+len(text))), text...), e.Data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.busy = false
+	s.busy = nil
 	if err != nil {
-		s.seal() // a file that failed is not written to again
+		s.seal(seg) // a file that failed is not written to again
 		if seg.left == 0 {
 			s.remove(seg)
 		}
@@ -244,7 +250,7 @@ func (s *Spool) put(e *Entry, as state) (Count, error) {
 	seg.slots = append(seg.slots, newSlot(offset, &h))
 	seg.slots[len(seg.slots)-1].ref = e.Ref
 	seg.left++
-	s.stats.DiskBytes += h.size()
+	s.occupy(seg, h.size())
 	s.stats.Waiting.add(count)
 	e.segment, e.slot = seg, len(seg.slots)-1
 	slot := &seg.slots[e.slot]
@@ -263,52 +269,80 @@ func (s *Spool) waits(slot *slot, change int) {
 	}
 }
 
-// reserve makes room for an entry and returns the segment to append to. It stays active until busy is false.
-func (s *Spool) reserve(size int64) (*segment, error) {
+// reserve makes room for an entry and returns the segment to append to. It stays active while it is busy.
+func (s *Spool) reserve(size int64, apart bool) (*segment, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, ErrClosed
 	}
 	s.expire()
-	s.shrink(size)
-	if s.active != nil && s.active.bytes > 0 && s.active.bytes+size > s.o.SegmentBytes {
-		s.seal()
+	s.shrink(size, apart)
+	active := &s.active[kind(apart)]
+	if *active != nil && (*active).bytes > 0 && (*active).bytes+size > s.o.SegmentBytes {
+		s.seal(*active)
 	}
-	if s.active == nil {
-		if err := s.create(); err != nil {
+	if *active == nil {
+		var err error
+		if *active, err = s.create(apart); err != nil {
 			return nil, err
 		}
 	}
-	s.busy = true
-	return s.active, nil
+	s.busy = *active
+	return s.busy, nil
+}
+
+// kind returns the index of a kind of segment in active.
+func kind(apart bool) int {
+	if apart {
+		return 1
+	}
+	return 0
 }
 
 // create begins a segment.
-func (s *Spool) create() error {
+func (s *Spool) create(apart bool) (*segment, error) {
 	var random [8]byte
 	crand.Read(random[:])
-	seg := &segment{id: binary.LittleEndian.Uint64(random[:])}
+	seg := &segment{id: binary.LittleEndian.Uint64(random[:]), apart: apart}
 	s.lastName = max(s.lastName+1, s.clock.now().UnixNano()) // names stay sorted even if the clock is set back
-	seg.path = filepath.Join(s.o.Dir, fileName(s.lastName, seg.id))
+	seg.path = filepath.Join(s.o.Dir, fileName(s.lastName, seg.id, apart))
 	var err error
 	if seg.file, err = s.disk.create(seg.path); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.disk.sync(s.o.Dir); err != nil {
-		return errors.Join(err, seg.file.Close(), os.Remove(seg.path))
+		return nil, errors.Join(err, seg.file.Close(), os.Remove(seg.path))
 	}
 	s.segments = append(s.segments, seg)
-	s.active = seg
-	return nil
+	return seg, nil
 }
 
-// seal stops appending to the active segment.
-func (s *Spool) seal() {
-	if s.active == nil {
-		return
+// seal stops appending to a segment.
+func (s *Spool) seal(seg *segment) {
+	if active := &s.active[kind(seg.apart)]; *active == seg {
+		_ = seg.file.Close() // everything in it is synced
+		seg.file = nil
+		*active = nil
 	}
-	_ = s.active.file.Close() // everything in it is synced
-	s.active.file = nil
-	s.active = nil
 }
+
+func (s *Spool) sealAll() {
+	for _, seg := range s.active {
+		if seg != nil {
+			s.seal(seg)
+		}
+	}
+}
+
+// occupy notes that a segment has so many more bytes.
+func (s *Spool) occupy(seg *segment, bytes int64) {
+	s.stats.DiskBytes += bytes
+	if seg.apart {
+		s.stats.ApartBytes += bytes
+	}
+	s.used.Store(s.stats.DiskBytes)
+}
+
+// Fullness returns how much of MaxBytes is in use, from 0 to 1. It does not wait for the disk.
+func (s *Spool) Fullness() float64 { return float64(s.used.Load()) / float64(s.o.MaxBytes) }

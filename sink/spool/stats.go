@@ -30,6 +30,8 @@ type Stats struct {
 	Done   Count
 	// DroppedFull were the oldest when MaxBytes was reached; DroppedAge were older than MaxAge.
 	DroppedFull, DroppedAge Count
+	// DroppedApart is the part of DroppedFull that was Apart.
+	DroppedApart Count
 	// Unreadable were damaged: their payload had changed, or their header cannot be read (Damaged).
 	Unreadable Count
 	// Torn were incomplete entries at the end of a file, removed at Open: their Put had not returned. Their rows are 0
@@ -45,6 +47,8 @@ type Stats struct {
 	Waiting Count
 	// DiskBytes is the size of all files. A file is deleted when all its entries are done.
 	DiskBytes int64
+	// ApartBytes is the part of DiskBytes that entries take that are Apart.
+	ApartBytes int64
 	// Oldest is when the oldest waiting entry was put; zero if none waits.
 	Oldest time.Time
 }

@@ -1,0 +1,117 @@
+package listen
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// heard is a source that gives records every second from one second to another.
+type heard struct {
+	source   string
+	from, to int           // seconds, to included
+	cost     time.Duration // of a second
+}
+
+// charge has a share hear sources for so many seconds.
+func charge(s *Share, seconds int, sources ...heard) {
+	for second := range seconds {
+		s.begin(time.Duration(second)*time.Second, 0)
+		for _, h := range sources {
+			if second < h.from || second > h.to {
+				continue
+			}
+			const size = 60_000 // so that the whole cost is charged
+			for left := h.cost; left > 0; left -= time.Millisecond {
+				s.Charge(netip.MustParseAddr(h.source), min(left, time.Millisecond), size, 1)
+			}
+		}
+	}
+	s.begin(time.Duration(seconds)*time.Second, 0)
+}
+
+func TestLarge(t *testing.T) {
+	const router, router2, big, flood = "192.0.2.1", "192.0.2.2", "192.0.2.3", "203.0.113.1"
+	routers := []heard{
+		{router, 0, 99, time.Millisecond}, {router2, 0, 99, 2 * time.Millisecond}, {big, 0, 99, 9 * time.Millisecond},
+	}
+	flooding := heard{flood, 0, 99, 300 * time.Millisecond}
+	lately := heard{flood, 90, 99, 300 * time.Millisecond}
+	for name, test := range map[string]struct {
+		own, other []heard // the sources of a worker and of another one
+		large      []string
+		small      []string
+	}{
+		"one source":              {routers[:1], nil, nil, []string{router}},
+		"routers without a flood": {routers, nil, []string{big}, []string{router, router2}},
+		"a flood of a known source": {append(routers, flooding), nil, []string{flood},
+			[]string{router, router2, big}},
+		"a flood that began lately": {append(routers, lately), nil, []string{flood}, []string{router, router2, big}},
+		"a new router": {append(routers, heard{flood, 95, 99, time.Microsecond}), nil, []string{flood, big},
+			[]string{router}},
+		"a source of which nothing is known": {routers, nil, []string{flood}, nil},
+		"a flood of another worker":          {routers, []heard{flooding}, nil, []string{router, router2, big}},
+		"a flood alone, routers elsewhere":   {[]heard{flooding}, routers, []string{flood}, nil},
+		"a worker that was silent for long": {routers, []heard{{flood, 0, 9, time.Second}}, []string{big},
+			[]string{router, router2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, other := NewShare(), NewShare()
+			among([]*Share{s, other})
+			if n := len(test.other); n > 0 {
+				charge(other, test.other[0].to+1, test.other...)
+			}
+			charge(s, 100, test.own...)
+			for want, sources := range map[bool][]string{true: test.large, false: test.small} {
+				for _, source := range sources {
+					if got := s.Large(netip.MustParseAddr(source)); got != want {
+						t.Errorf("%s is large: %t", source, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Many forged sources, each of which takes less than a router, do not make the router large: neither those that come
+// once nor those that come again and again.
+func TestLargeAmongForgedSources(t *testing.T) {
+	for name, sources := range map[string]int{"a thousand": 1000, "a hundred thousand": 100_000} {
+		t.Run(name, func(t *testing.T) {
+			const begins = 270 // the flood
+			s, n := NewShare(), 0
+			router := netip.MustParseAddr("192.0.2.1")
+			for second := range 300 {
+				s.begin(time.Duration(second)*time.Second, 0)
+				for range 20 {
+					s.Charge(router, 20*time.Microsecond, 1400, 10)
+				}
+				for range 5000 * min(1, second/begins) {
+					n++
+					of := n % sources
+					from := netip.AddrFrom4([4]byte{10, byte(of >> 16), byte(of >> 8), byte(of)})
+					s.Charge(from, 20*time.Microsecond, 1400, 10)
+					if !s.Large(from) {
+						t.Fatalf("%v is not large", from)
+					}
+				}
+				if second > knownTenure && s.Large(router) {
+					t.Fatalf("the router is large in second %d", second)
+				}
+			}
+		})
+	}
+}
+
+func TestLargeAllocatesNothing(t *testing.T) {
+	s := NewShare()
+	charge(s, 10, heard{"192.0.2.1", 0, 9, time.Millisecond})
+	second := 10
+	if n := testing.AllocsPerRun(20, func() {
+		second++
+		s.begin(time.Duration(second)*time.Second, 0)
+		s.Large(netip.MustParseAddr("192.0.2.1"))
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
