@@ -48,6 +48,8 @@ func TestChoose(t *testing.T) {
 			want: "data_flow"},
 		"a path of ext": {q: Question{Dimensions: []string{"ext.bgp_as_path_id"}, From: ago(30 * day), To: now,
 			Step: 6 * time.Hour}, want: "rollup_as_path_1h"},
+		"applications of an interface": {q: Question{Dimensions: []string{"in_interface_id", "application_port"},
+			From: ago(30 * day), To: now, Step: 6 * time.Hour}, want: "rollup_interface_application_1h"},
 		"two years": {q: Question{Dimensions: []string{"application_port"}, From: ago(730 * day), To: now,
 			Step: day}, want: "rollup_application_1d"},
 		"beyond what 5m keeps": {q: Question{Dimensions: []string{"application_port"}, From: ago(200 * day), To: now,

@@ -15,7 +15,8 @@ func compareSums(t *testing.T, conn driver.Conn, s *Settings, when string) {
 	t.Helper()
 	from := time.Date(2026, 1, 30, 22, 17, 43, 0, time.UTC)
 	for _, r := range RollupSets() {
-		if !slices.Contains([]string{"traffic", "src_prefix", "as_pair", "scireg", "scope", "country"}, r.Name) {
+		if !slices.Contains([]string{"traffic", "src_prefix", "as_pair", "scireg", "scope", "country",
+			"interface_application"}, r.Name) {
 			continue
 		}
 		finest := time.Second
@@ -66,7 +67,7 @@ func TestSums(t *testing.T) {
 		t.Fatal(err)
 	}
 	compareSums(t, conn, &s, "without rollups")
-	s.Rollups = []string{"traffic", "src_prefix", "as_pair", "scireg", "scope", "country"}
+	s.Rollups = []string{"traffic", "src_prefix", "as_pair", "scireg", "scope", "country", "interface_application"}
 	apply(t, conn, s)
 	if again := apply(t, conn, s); len(again) > 0 {
 		t.Errorf("a second time changes %q", again)
