@@ -1,23 +1,18 @@
 package enrich
 
-import "strconv"
-
 // asList holds the AS numbers of meta_as. Its entry 0 stands for every AS that meta_as does not have.
 type asList struct {
-	low   []uint32          // by AS number, where that is below lowAS
-	high  map[uint32]uint32 // all other AS numbers
-	all   []AS
-	names []asNames
+	low  []uint32          // by AS number, where that is below lowAS
+	high map[uint32]uint32 // all other AS numbers
+	all  []AS
+	refs []string
 }
 
 // lowAS is larger than every AS number that registries have assigned so far. The array below it takes 2 MiB.
 const lowAS = 1 << 19
 
-// asNames holds the columns that a row takes from an AS.
-type asNames struct{ ref, scope string }
-
 func newASList() *asList {
-	return &asList{high: map[uint32]uint32{}, all: make([]AS, 1), names: make([]asNames, 1)}
+	return &asList{high: map[uint32]uint32{}, all: make([]AS, 1), refs: make([]string, 1)}
 }
 
 // add adds an AS, or replaces the entry that has the same number.
@@ -26,9 +21,9 @@ func (l *asList) add(a AS) {
 	if n == 0 {
 		n = uint32(len(l.all))
 		l.setNumber(a.ID, n)
-		l.all, l.names = append(l.all, AS{}), append(l.names, asNames{})
+		l.all, l.refs = append(l.all, AS{}), append(l.refs, "")
 	}
-	l.all[n], l.names[n] = a, asNames{a.Ref, asScope(a.ID)}
+	l.all[n], l.refs[n] = a, a.Ref
 }
 
 func (l *asList) setNumber(id, n uint32) {
@@ -54,12 +49,3 @@ func (l *asList) number(id uint32) uint32 {
 }
 
 func (l *asList) size() int { return len(l.all) - 1 }
-
-// asScope returns the policy scope of an AS; "" for AS 0.
-func asScope(id uint32) string {
-	if id == 0 {
-		return ""
-	}
-	var text [len("as:4294967295")]byte
-	return string(strconv.AppendUint(append(text[:0], "as:"...), uint64(id), 10))
-}

@@ -72,33 +72,6 @@ func TestHostCollision(t *testing.T) {
 	}
 }
 
-// TestASCollision looks up, in turn, AS numbers of one set of slots, more than it has.
-func TestASCollision(t *testing.T) {
-	const other, third = 100 + asSlots, 100 + 2*asSlots
-	e, s := New(Options{Policy: Policy{AutoScopes: true}}), exampleSnapshot(t)
-	for range 3 {
-		for _, dst := range []uint32{other, third, 100 + asSlots/asWays} {
-			var row Row
-			e.Enrich(s, &flow.Record{SrcAS: 100, DstAS: dst}, &row)
-			if want := []string{"as:100", asScope(dst)}; row.SrcASRef != "as:100__v1" || row.DstASRef != "" ||
-				!slices.Equal(row.PolicyScope, want) {
-				t.Fatalf("got %q %q %q", row.SrcASRef, row.DstASRef, row.PolicyScope)
-			}
-		}
-	}
-}
-
-// Two AS numbers of one set that take turns are not made again and again.
-func TestASCollision_allocatesNothing(t *testing.T) {
-	e, s := New(Options{Policy: Policy{AutoScopes: true}}), exampleSnapshot(t)
-	var row Row
-	r := &flow.Record{SrcAS: 300_000, DstAS: 300_000 + asSlots}
-	e.Enrich(s, r, &row)
-	if n := testing.AllocsPerRun(100, func() { e.Enrich(s, r, &row) }); n > 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
 func TestExporterCacheIsBounded(t *testing.T) {
 	e, s := New(Options{}), exampleSnapshot(t)
 	for n := range uint32(maxExporters + 10) {
@@ -174,7 +147,7 @@ func TestPrefetch(t *testing.T) {
 		without.Enrich(s, &records[i], &want)
 		with.Enrich(s, &records[i], &got)
 		if want.SrcIPRef != got.SrcIPRef || want.DstASID != got.DstASID ||
-			!slices.Equal(want.PolicyScope, got.PolicyScope) {
+			!slices.Equal(want.PolicyScope.Append(nil), got.PolicyScope.Append(nil)) {
 			t.Fatalf("record %d: %+v, want %+v", i, got, want)
 		}
 	}

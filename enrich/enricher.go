@@ -29,7 +29,6 @@ type Enricher struct {
 	exporters  exporterCache
 	interfaces interfaceCache
 	hosts      hostCache
-	as         asCache
 	rds        rdCache
 	snapshot   *Snapshot // the one that the caches belong to
 	prefetched uint32
@@ -46,11 +45,9 @@ type Enricher struct {
 	names      []string // the names of the IP reference extensions
 	extensions []int    // the indexes of names in the snapshot; -1: not there
 
-	srcExt   []string
-	dstExt   []string
-	srcScope string // of the AS of the current record
-	dstScope string
-	unknown  atomic.Pointer[[]UnknownInterfaces]
+	srcExt  []string
+	dstExt  []string
+	unknown atomic.Pointer[[]UnknownInterfaces]
 }
 
 // New returns an enricher with empty caches.
@@ -60,7 +57,6 @@ func New(o Options) *Enricher {
 		scopes:    newScopes(o.Policy),
 		exporters: newExporterCache(),
 		hosts:     make(hostCache, hostSlots),
-		as:        newASCache(),
 		rds:       rdCache{},
 
 		withoutLearned: o.WithoutLearned,
@@ -114,7 +110,7 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	if r.MPLSRD != [8]byte{} || r.IngressVRF|r.EgressVRF != 0 {
 		row.MPLSRD = e.rds.text(r)
 	}
-	row.PolicyScope = x.scopes.of(scopedAS{row.SrcASID, e.srcScope}, scopedAS{row.DstASID, e.dstScope}, row.MPLSRD)
+	x.scopes.set(&row.PolicyScope, row.SrcASID, row.DstASID, row.MPLSRD)
 	e.path(r, row)
 }
 
@@ -215,16 +211,14 @@ func (e *Enricher) device(r *flow.Record, row *Row) *exporterEntry {
 
 // endpoints fills in the subnets and the AS of both ends, and returns their entries of the prefix table.
 func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) (src, dst *entry) {
-	var as *asNames
 	n := e.hosts.entry(s.prefixes, &r.SrcAddr)
 	at := &s.prefixes.list[n]
 	src = at
 	row.SrcIPRef, row.SrcCountry = s.prefixes.ref(at), s.prefixes.country(at)
-	row.SrcASID, as = e.asOf(s, at, r.SrcAS)
+	row.SrcASID, row.SrcASRef = e.asOf(s, at, r.SrcAS)
 	if row.SrcASID == 0 && e.routes != nil {
-		row.SrcASID, as = e.asOf(s, at, e.routes.ownAS(e.routes.srcFound, &e.routes.src))
+		row.SrcASID, row.SrcASRef = e.asOf(s, at, e.routes.ownAS(e.routes.srcFound, &e.routes.src))
 	}
-	row.SrcASRef, e.srcScope = as.ref, as.scope
 	row.SrcExtRef = nil
 	if at.as&extended != 0 {
 		row.SrcExtRef = e.extensionRefs(s.prefixes, n, e.srcExt)
@@ -232,11 +226,10 @@ func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) (src, dst *e
 	n = e.hosts.entry(s.prefixes, &r.DstAddr)
 	at = &s.prefixes.list[n]
 	row.DstIPRef, row.DstCountry = s.prefixes.ref(at), s.prefixes.country(at)
-	row.DstASID, as = e.asOf(s, at, r.DstAS)
+	row.DstASID, row.DstASRef = e.asOf(s, at, r.DstAS)
 	if row.DstASID == 0 && e.routes != nil {
-		row.DstASID, as = e.asOf(s, at, e.routes.ownAS(e.routes.dstFound, &e.routes.dst))
+		row.DstASID, row.DstASRef = e.asOf(s, at, e.routes.ownAS(e.routes.dstFound, &e.routes.dst))
 	}
-	row.DstASRef, e.dstScope = as.ref, as.scope
 	row.DstExtRef = nil
 	if at.as&extended != 0 {
 		row.DstExtRef = e.extensionRefs(s.prefixes, n, e.dstExt)
@@ -258,9 +251,8 @@ func (e *Enricher) validate(r *flow.Record, row *Row, src, dst *entry, sent [2]u
 	row.DstRPKI = e.validator.of(e.routes, &x)
 }
 
-// asOf returns the AS in the record, or the AS of the address's subnet in meta_ip if the record has none, and its
-// columns. They are valid until the next call.
-func (e *Enricher) asOf(s *Snapshot, at *entry, sent uint32) (id uint32, names *asNames) {
+// asOf returns the AS in the record, or the AS of the address's subnet in meta_ip if the record has none, and its ref.
+func (e *Enricher) asOf(s *Snapshot, at *entry, sent uint32) (id uint32, ref string) {
 	id, n := sent, uint32(0)
 	switch {
 	case at.ipBits != noPrefix && (sent == 0 || sent == at.asID):
@@ -268,10 +260,7 @@ func (e *Enricher) asOf(s *Snapshot, at *entry, sent uint32) (id uint32, names *
 	case sent != 0:
 		n = s.as.number(sent)
 	}
-	if n == 0 && id != 0 {
-		return id, e.as.unknown(id)
-	}
-	return id, &s.as.names[n]
+	return id, s.as.refs[n]
 }
 
 // extensionRefs finds the refs of the IP reference extensions for an address that has some.
@@ -302,11 +291,9 @@ func (e *Enricher) peer(s *Snapshot, r *flow.Record, row *Row) {
 		return
 	}
 	row.HasPeer = true
-	var as *asNames
 	at := &s.prefixes.list[e.hosts.entry(s.prefixes, &row.PeerIP)]
 	row.PeerIPRef = s.prefixes.ref(at)
-	row.PeerASID, as = e.asOf(s, at, r.PeerDstAS)
-	row.PeerASRef = as.ref
+	row.PeerASID, row.PeerASRef = e.asOf(s, at, r.PeerDstAS)
 }
 
 // application fills in the known port; if both are known, the smaller one.

@@ -24,7 +24,7 @@ func exampleSnapshot(t testing.TB) *Snapshot {
 		b.AddApplication(Application{ID: "zero", Protocol: "tcp", PortMin: 0, PortMax: 0})
 		b.AddApplication(Application{ID: "type", Protocol: "icmp", PortMin: 2048, PortMax: 2048})
 		for _, as := range []uint32{100, 200, 300} {
-			b.AddAS(AS{ID: as, Ref: asScope(as) + "__v1"})
+			b.AddAS(AS{ID: as, Ref: string(AppendASScope(nil, as)) + "__v1"})
 		}
 		b.AddIP(IPPrefix{Prefix: prefix("10.0.0.0/8"), ID: "ten", Ref: "ten__v1", ASID: 100, Country: "CH"})
 		b.AddIP(IPPrefix{Prefix: prefix("2001:db8::/32"), ID: "doc", Ref: "doc__v1"})
@@ -145,7 +145,7 @@ func TestPeer(t *testing.T) {
 			row := Row{HasPeer: true, PeerASID: 77, PeerIP: six, PeerIPRef: "stale", PeerASRef: "stale"}
 			e.Enrich(s, &c.r, &row)
 			if row.HasPeer != c.has || row.PeerIP != c.ip || row.PeerASID != c.as || row.PeerIPRef != c.ipRef ||
-				row.PeerASRef != s.as.names[s.as.number(c.as)].ref {
+				row.PeerASRef != s.as.refs[s.as.number(c.as)] {
 				t.Errorf("got %v %v %d %q %q", row.HasPeer, row.PeerIP, row.PeerASID, row.PeerIPRef, row.PeerASRef)
 			}
 		})
@@ -267,9 +267,9 @@ func TestScopeOfRow(t *testing.T) {
 		MPLSRD: [8]byte{1: 2, 7: 7}}
 	row := enriched(t, o, r)
 	// The AS of the address counts, the peer's does not.
-	if want := []string{"site", "as:200", "as:3", "comm:seven"}; !slices.Equal(row.PolicyScope, want) ||
+	if want := []string{"site", "as:200", "as:3", "comm:seven"}; !slices.Equal(row.PolicyScope.Append(nil), want) ||
 		row.MPLSRD != "2:0:7" {
-		t.Errorf("got %q, %q; want %q", row.PolicyScope, row.MPLSRD, want)
+		t.Errorf("got %q, %q; want %q", row.PolicyScope.Append(nil), row.MPLSRD, want)
 	}
 }
 

@@ -20,13 +20,38 @@ type Policy struct {
 	Label func(exporter flow.Addr) *Label
 }
 
-// scopes builds the policy_scope of rows in memory that it reuses.
+// Scopes are the policy scopes of a row, in this order and each once. The zero value has none.
+type Scopes struct {
+	Listed    []string  // the configured ones; they belong to the policy
+	AS        [2]uint32 // the AS numbers of scopes as:<number>, in the order of their texts; 0: none
+	Community string    // the scope comm:<name>; "": none
+}
+
+// Append appends the texts of all scopes to list.
+func (s *Scopes) Append(list []string) []string {
+	list = append(list, s.Listed...)
+	for _, as := range s.AS {
+		if as != 0 {
+			list = append(list, string(AppendASScope(nil, as)))
+		}
+	}
+	if s.Community != "" {
+		list = append(list, s.Community)
+	}
+	return list
+}
+
+// AppendASScope appends the text of the scope of an AS: as:<number>.
+func AppendASScope(text []byte, as uint32) []byte {
+	return strconv.AppendUint(append(text, "as:"...), uint64(as), 10)
+}
+
+// scopes are those that a policy gives to rows.
 type scopes struct {
 	policy       Policy
 	configured   []string          // without duplicates
 	configuredAS []uint32          // the AS numbers among them
 	community    map[string]string // the whole scope, comm:<name>
-	row          []string          // the configured ones, in memory with room for the automatic ones of a row
 }
 
 func newScopes(p Policy) scopes {
@@ -51,56 +76,47 @@ func (s *scopes) configure(list []string) {
 			s.configured = append(s.configured, scope)
 		}
 		if id, err := strconv.ParseUint(strings.TrimPrefix(scope, "as:"), 10, 32); err == nil &&
-			scope == asScope(uint32(id)) {
+			scope == string(AppendASScope(nil, uint32(id))) {
 			s.configuredAS = append(s.configuredAS, uint32(id))
 		}
 	}
-	const automatic = 3 // both AS and the community
-	s.row = append(make([]string, 0, len(s.configured)+automatic), s.configured...)
 }
 
-// of returns the scopes of a row: the configured ones, then the automatic ones, sorted; each once. The slice is valid
-// until the next call. src and dst are the two AS. Their texts are not compared, as reading them would cost a cache
-// miss.
-func (s *scopes) of(src, dst scopedAS, rd string) []string {
+// set sets the scopes of a row: the configured ones, then the automatic ones. src and dst are the AS of both ends.
+func (s *scopes) set(row *Scopes, src, dst uint32, rd string) {
+	*row = Scopes{Listed: s.configured}
 	if !s.policy.AutoScopes {
-		return s.configured
+		return
 	}
-	row := s.row
-	if decimalLess(dst.id, src.id) {
+	if dst == src {
+		dst = 0
+	}
+	src, dst = s.unlessConfigured(src), s.unlessConfigured(dst)
+	if decimalLess(dst, src) {
 		src, dst = dst, src
 	}
-	row = s.addAS(row, src)
-	if dst.id != src.id {
-		row = s.addAS(row, dst)
-	}
-	// comm: sorts after as:.
+	row.AS = [2]uint32{src, dst}
 	if rd != "" {
-		row = s.addCommunity(row, rd)
+		row.Community = s.communityOf(rd)
 	}
-	return row
 }
 
-func (s *scopes) addCommunity(row []string, rd string) []string {
+// unlessConfigured returns an AS number, or 0 if its scope is among the configured ones.
+func (s *scopes) unlessConfigured(as uint32) uint32 {
+	if slices.Contains(s.configuredAS, as) {
+		return 0
+	}
+	return as
+}
+
+// communityOf returns the scope of the community that a route distinguisher is mapped to; "" if it is to none.
+func (s *scopes) communityOf(rd string) string {
 	if i := strings.LastIndexByte(rd, ':'); i >= 0 {
-		if scope := s.community[rd[i+1:]]; scope != "" && !slices.Contains(s.configured, scope) {
-			row = append(row, scope)
+		if scope := s.community[rd[i+1:]]; !slices.Contains(s.configured, scope) {
+			return scope
 		}
 	}
-	return row
-}
-
-// scopedAS is an AS with its scope's text.
-type scopedAS struct {
-	id    uint32
-	scope string
-}
-
-func (s *scopes) addAS(row []string, as scopedAS) []string {
-	if as.id != 0 && !slices.Contains(s.configuredAS, as.id) {
-		row = append(row, as.scope)
-	}
-	return row
+	return ""
 }
 
 // decimalLess reports whether a sorts before b as decimal text: 100 before 20 before 200.

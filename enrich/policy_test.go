@@ -39,8 +39,9 @@ func TestPolicyScope(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			scopes := newScopes(c.policy)
 			for _, when := range []string{"first", "again"} {
-				if got := scopes.of(scopedAS{c.src, asScope(c.src)}, scopedAS{c.dst, asScope(c.dst)},
-					c.rd); !slices.Equal(got, c.want) {
+				var row Scopes
+				scopes.set(&row, c.src, c.dst, c.rd)
+				if got := row.Append(nil); !slices.Equal(got, c.want) {
 					t.Errorf("%s: got %q, want %q", when, got, c.want)
 				}
 			}

@@ -70,7 +70,7 @@ func (e *Enricher) prefetch(p *prefixTable, list *asList, records []flow.Record,
 	}
 	sum := touch(p.records.refs, at[:n])
 	for i, index := range names[:n] {
-		texts[i] = unsafe.StringData(list.names[index].ref)
+		texts[i] = unsafe.StringData(list.refs[index])
 	}
 	for _, text := range texts[:n] {
 		if text != nil {

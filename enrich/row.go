@@ -29,10 +29,10 @@ type Row struct {
 	PeerIP               flow.Addr
 	PeerASID             uint32
 	PeerIPRef, PeerASRef string
-	PolicyScope          []string // configured scopes first, then the automatic ones, sorted; no duplicates
-	Protocol             string   // the IP protocol's name as pmacct prints it, else its number
-	IPVersion            uint8    // 4 or 6
-	SrcPort, DstPort     uint16   // as data_flow has them: NetFlow v5 keeps ports of TCP and UDP only
+	PolicyScope          Scopes
+	Protocol             string // the IP protocol's name as pmacct prints it, else its number
+	IPVersion            uint8  // 4 or 6
+	SrcPort, DstPort     uint16 // as data_flow has them: NetFlow v5 keeps ports of TCP and UDP only
 	ApplicationPort      uint16
 	StartMs, EndMs       int64 // Unix milliseconds
 	// StatedStartMs and StatedEndMs are the times that the exporter sent, if StartMs and EndMs were replaced because

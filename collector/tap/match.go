@@ -54,7 +54,7 @@ func values(l *message.Layout) map[string]value {
 		}, number: func(r *enrich.Row) uint64 { return uint64(r.ApplicationPort) }},
 		"proto":      {text: func(r *enrich.Row) string { return r.Protocol }},
 		"version":    {number: func(r *enrich.Row) uint64 { return uint64(r.IPVersion) }},
-		"scope":      {texts: func(r *enrich.Row) []string { return r.PolicyScope }},
+		"scope":      {texts: func(r *enrich.Row) []string { return r.PolicyScope.Append(nil) }},
 		"level":      constant(l.PolicyLevel),
 		"originator": constant(l.PolicyOriginator),
 		"collector":  constant(l.CollectorID),

@@ -1,6 +1,10 @@
 package block
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/metranova/flow-collector/enrich"
+)
 
 // offsets is the first part of every Array column: for each row, the end of its elements.
 type offsets struct {
@@ -91,6 +95,47 @@ func (c *stringArray) encode(out *output, rows int) {
 func (c *stringArray) reset() {
 	c.offsets.reset()
 	c.elements.reset()
+}
+
+// scopeArray is the column of policy scopes. Most scopes are of AS numbers: their keys are found by the number, and a
+// text is made once for each block.
+type scopeArray struct {
+	stringArray
+	byAS numberKeys
+	text []byte // buffer for one scope
+}
+
+// append adds row.
+func (c *scopeArray) append(row int, s *enrich.Scopes) {
+	for _, scope := range s.Listed {
+		c.elements.add(scope)
+	}
+	for _, as := range s.AS {
+		if as != 0 {
+			c.addAS(as)
+		}
+	}
+	if s.Community != "" {
+		c.elements.add(s.Community)
+	}
+	c.set(row)
+}
+
+// addAS adds the scope of an AS. A scope that is also listed for some rows may be two keys: the engine makes one of
+// them.
+func (c *scopeArray) addAS(as uint32) {
+	i, known := c.byAS.find(uint64(as))
+	if !known {
+		c.text = enrich.AppendASScope(c.text[:0], as)
+		i = c.elements.keys.append(c.text)
+		c.byAS.add(uint64(as), i)
+	}
+	c.elements.indexes = append(c.elements.indexes, i)
+}
+
+func (c *scopeArray) reset() {
+	c.stringArray.reset()
+	c.byAS.reset()
 }
 
 // numberArray is an Array column of integers.

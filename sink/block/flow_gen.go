@@ -29,7 +29,7 @@ type flowColumns struct {
 	origins          origins
 	startTime        fixed[uint64]
 	endTime          fixed[uint64]
-	policyScope      stringArray
+	policyScope      scopeArray
 	ext              *ext
 	flowType         lowCardinality
 	deviceID         lowCardinality
@@ -141,7 +141,7 @@ func (c *flowColumns) append(row int, r *enrich.Row) {
 	if r.Origin != c.origins.last {
 		c.origins.change(row, r.Origin)
 	}
-	c.policyScope.append(row, r.PolicyScope)
+	c.policyScope.append(row, &r.PolicyScope)
 	c.ext.append(row, r)
 	c.flowType.addSame(f.Protocol.Family())
 	c.deviceID.addSame(r.DeviceID)

@@ -161,7 +161,7 @@ func (p *textsPath[T]) reset() {
 // them, and the look-up of their keys is most of the cost of a row.
 type communityPath struct {
 	stringsPath
-	keys communityKeys
+	keys numberKeys
 	ours bool   // all are of the routing table, so that none counts for Texts
 	text []byte // buffer for one community
 }

@@ -279,8 +279,8 @@ func TestDictionaryWidths(t *testing.T) {
 				text := strconv.Itoa(i)
 				b.Append(&enrich.Row{
 					Flow:     &flow.Record{Has: flow.Communities, Communities: []uint32{uint32(i), uint32(i) + 1<<30}},
-					DeviceID: text, In: enrich.Interface{ID: text}, PolicyScope: []string{text, text, "x" + text},
-					MPLSRD: text, Bits: uint64(i), StartMs: blocktest.DayStart,
+					DeviceID: text, In: enrich.Interface{ID: text},
+					PolicyScope: enrich.Scopes{Listed: []string{text, text, "x" + text}}, MPLSRD: text, Bits: uint64(i), StartMs: blocktest.DayStart,
 				})
 			}
 			e.insert(t, table, New(l).Columns(), b.Encode(nil))
@@ -297,6 +297,34 @@ func TestDictionaryWidths(t *testing.T) {
 				t.Errorf("rows, right ones, distinct ones: %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// TestScopeListedAndOfAS has the scope of an AS as a listed one in one row, and by its number in the next: two keys of
+// the block's dictionary have one text.
+func TestScopeListedAndOfAS(t *testing.T) {
+	e := needEngine(t)
+	table := e.createFlowTable(t, nil, nil)
+	b := New(testLayout(nil, nil))
+	for i, scopes := range []enrich.Scopes{
+		{Listed: []string{"as:64500", "site"}},
+		{AS: [2]uint32{0, 64500}},
+		{Listed: []string{"site"}, AS: [2]uint32{4294967295, 64500}, Community: "comm:lhcone"},
+		{},
+		{AS: [2]uint32{64500}},
+	} {
+		b.Append(&enrich.Row{Flow: &flow.Record{}, StartMs: blocktest.DayStart, Bits: uint64(i), PolicyScope: scopes})
+	}
+	e.insert(t, table, b.Columns(), b.Encode(nil))
+	got := e.run(t, "TSV", "SELECT policy_scope, has(policy_scope, 'as:64500') FROM "+table+" ORDER BY bit_count")
+	want := "['as:64500','site']\t1\n['as:64500']\t1\n" +
+		"['site','as:4294967295','as:64500','comm:lhcone']\t1\n[]\t0\n['as:64500']\t1\n"
+	if got != want {
+		t.Errorf("scopes %q, want %q", got, want)
+	}
+	got = e.run(t, "TSV", "SELECT s, count() FROM "+table+" ARRAY JOIN policy_scope AS s GROUP BY s ORDER BY s")
+	if want := "as:4294967295\t1\nas:64500\t4\ncomm:lhcone\t1\nsite\t2\n"; got != want {
+		t.Errorf("rows by scope %q, want %q", got, want)
 	}
 }
 

@@ -57,7 +57,7 @@ func (e *rowEncoder) append(p []byte, r *enrich.Row) []byte {
 	p = strconv.AppendInt(append(p, `{"start_time":`...), r.StartMs, 10)
 	p = strconv.AppendInt(append(p, `,"end_time":`...), r.EndMs, 10)
 	p = append(p, e.constants.of(r)...)
-	p = appendTexts(p, `,"policy_scope":[`, r.PolicyScope)
+	p = appendScopes(p, `,"policy_scope":[`, &r.PolicyScope)
 	p = closing(e.appendExt(append(p, `,"ext":{`...), r), '}')
 	p = appendString(append(p, `,"flow_type":`...), f.Protocol.Family())
 	p = appendString(append(p, `,"device_id":`...), r.DeviceID)

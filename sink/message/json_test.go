@@ -107,7 +107,8 @@ func FuzzTexts(f *testing.F) {
 		r := fullRow()
 		r.DeviceID, r.DeviceRef, r.In.ID, r.In.Ref, r.Out.ID, r.Out.Ref = s, other, s, other, s, other
 		r.SrcASRef, r.DstASRef, r.SrcIPRef, r.DstIPRef, r.PeerIPRef, r.PeerASRef = s, other, s, other, s, other
-		r.SrcExtRef, r.DstExtRef, r.PolicyScope = []string{s}, []string{other}, []string{s, other, s}
+		r.SrcExtRef, r.DstExtRef = []string{s}, []string{other}
+		r.PolicyScope = enrich.Scopes{Listed: []string{s, other, s}}
 		l := Layout{CollectorID: s, PolicyOriginator: other, PolicyLevel: s, IPRefExtensions: []string{"scireg"}}
 		for _, format := range formats() {
 			var b Batch

@@ -36,13 +36,21 @@ func (e *protobufEncoder) appendExtField(p []byte, field protowire.Number, r *en
 	return append(appendHead(p, field, len(e.ext)), e.ext...)
 }
 
-// appendTextsField appends a list of texts, including empty ones.
-func appendTextsField(p []byte, field protowire.Number, list []string) []byte {
-	for _, s := range list {
-		s = validText(s)
-		p = append(appendHead(p, field, len(s)), s...)
+// appendScopesField appends a row's scopes, including empty ones.
+func appendScopesField(p []byte, field protowire.Number, s *enrich.Scopes) []byte {
+	for _, scope := range s.Listed {
+		scope = validText(scope)
+		p = append(appendHead(p, field, len(scope)), scope...)
 	}
-	return p
+	for _, as := range s.AS {
+		if as != 0 {
+			p = appendHead(p, field, 0)
+			start := len(p)
+			p = enrich.AppendASScope(p, as)
+			p[start-1] = byte(len(p) - start)
+		}
+	}
+	return appendTextField(p, field, s.Community)
 }
 
 // appendPrefixField appends a prefix in CIDR notation.

@@ -65,8 +65,8 @@ func (e *protobufEncoder) append(p []byte, r *enrich.Row) []byte {
 		p = appendTextField(p, 34, r.PeerASRef)      // peer_as_ref
 	}
 	p = append(p, e.constants.of(r)...)
-	p = appendTextsField(p, 38, r.PolicyScope) // policy_scope
-	p = e.appendExtField(p, 39, r)             // ext
+	p = appendScopesField(p, 38, &r.PolicyScope) // policy_scope
+	p = e.appendExtField(p, 39, r)               // ext
 	if e.want&wantInIfIndex != 0 {
 		p = appendField(p, 40, uint64(f.InIfKind.Number(f.InIf))) // in_if_index
 	}

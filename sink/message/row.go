@@ -1,6 +1,9 @@
 package message
 
-import "github.com/metranova/flow-collector/decoder/route"
+import (
+	"github.com/metranova/flow-collector/decoder/route"
+	"github.com/metranova/flow-collector/enrich"
+)
 
 // rowEncoder encodes JSON objects for `INSERT INTO data_flow FORMAT JSONEachRow` that result in the same rows as
 // sink/block: the columns by name and in their order, without those that are NULL, and ext with the keys that were
@@ -42,11 +45,19 @@ func closing(p []byte, bracket byte) []byte {
 	return append(p, bracket)
 }
 
-// appendTexts appends a list of texts.
-func appendTexts(p []byte, key string, list []string) []byte {
+// appendScopes appends a row's scopes as a list of texts.
+func appendScopes(p []byte, key string, s *enrich.Scopes) []byte {
 	p = append(p, key...)
-	for _, s := range list {
-		p = append(appendString(p, s), ',')
+	for _, scope := range s.Listed {
+		p = append(appendString(p, scope), ',')
+	}
+	for _, as := range s.AS {
+		if as != 0 {
+			p = append(enrich.AppendASScope(append(p, '"'), as), '"', ',')
+		}
+	}
+	if s.Community != "" {
+		p = append(appendString(p, s.Community), ',')
 	}
 	return closing(p, ']')
 }

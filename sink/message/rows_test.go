@@ -44,7 +44,7 @@ func sflowRow() enrich.Row {
 func hostileRow() enrich.Row {
 	r := fullRow()
 	r.DeviceID, r.DeviceRef = "a\"b\\c\n\t\x00\x1f\x7f", "ü\u2028€😀"
-	r.In.ID, r.PolicyScope = "</script>&'", []string{"", `"`, "as:64500"}
+	r.In.ID, r.PolicyScope.Listed = "</script>&'", []string{"", `"`}
 	r.StartMs, r.EndMs = math.MaxInt64, 0
 	r.SrcExtRef, r.DstExtRef = []string{`"x"`}, []string{""}
 	r.MPLSRD = "vrfid:4294967295"
@@ -81,7 +81,7 @@ func traffic(n int) []enrich.Row {
 			DstASRef: fmt.Sprintf("%d__v1", f.DstAS),
 			SrcIPRef: fmt.Sprintf("192.0.%d.0/24__v3", src%256), DstIPRef: fmt.Sprintf("198.51.%d.0/24__v1", dst%256),
 			SrcExtRef: []string{""}, DstExtRef: []string{""},
-			PolicyScope: []string{fmt.Sprintf("as:%d", f.SrcAS), fmt.Sprintf("as:%d", f.DstAS)}, Protocol: "tcp",
+			PolicyScope: enrich.Scopes{AS: [2]uint32{f.SrcAS, f.DstAS}}, Protocol: "tcp",
 			IPVersion: 4,
 			SrcPort:   f.SrcPort, DstPort: 443, ApplicationPort: 443,
 			StartMs: blocktest.DayStart + int64(rnd.IntN(60000)),

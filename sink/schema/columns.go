@@ -107,7 +107,7 @@ func FlowColumns() []Column {
 			Comment: "Who the data belongs to (policy.originator)."},
 		{Name: "policy_level", Type: typeText, Value: "l.PolicyLevel", Constant: true, Number: 37,
 			Comment: "How far the row may be shared (policy.level), a TLP level."},
-		{Name: "policy_scope", Type: typeTexts, Codec: codecText, Value: "r.PolicyScope", Number: 38,
+		{Name: "policy_scope", Type: typeTexts, Codec: codecText, Value: "&r.PolicyScope", Number: 38,
 			Comment: "Who may see the row: the configured scopes, as:<AS> of both ends, comm:<community>."},
 		{Name: "ext", Type: "JSON", Number: 39,
 			Comment: "What only some exporters send: BGP, DSCP, flow label, MPLS, VLAN, refs of further prefix " +

@@ -46,7 +46,7 @@ func FullRow() enrich.Row {
 		DstExtRef: []string{"12__v1"},
 		HasPeer:   true, PeerIP: flow.AddrFrom4([4]byte{}), PeerASID: 64501, PeerIPRef: "0.0.0.0/0__v1",
 		PeerASRef:   "64501__v1",
-		PolicyScope: []string{"comm:re", "as:64500"}, Protocol: "ipv6-icmp", IPVersion: 6,
+		PolicyScope: enrich.Scopes{Listed: []string{"comm:re"}, AS: [2]uint32{64500}}, Protocol: "ipv6-icmp", IPVersion: 6,
 		SrcPort: 65535, DstPort: 53, ApplicationPort: 53, StartMs: DayStart + 1, EndMs: DayStart + 999,
 		Bits: math.MaxUint64, Packets: 1 << 53, ASPathID: []uint32{64500, 64501}, ASPathPadding: []uint16{1, 300},
 		ExtCommunities:   []uint64{0x0002_fbf4_0000_0007, 0x030c_0000_0000_0008},
@@ -113,7 +113,7 @@ func Traffic(n int) []enrich.Row {
 	}
 	interfaces, interfaceRefs := texts(64, "core1.example.net::et-0/0/%d"),
 		texts(64, "core1.example.net::et-0/0/%d__v1")
-	asRefs, ipRefs, scopes := texts(500, "%d__v1"), texts(5000, "192.0.%d.0/24__v3"), texts(500, "as:%d")
+	asRefs, ipRefs := texts(500, "%d__v1"), texts(5000, "192.0.%d.0/24__v3")
 	scireg, countries := texts(50, "%d__v1"), texts(60, "%02X")
 	rows := make([]enrich.Row, n)
 	for i := range rows {
@@ -134,7 +134,7 @@ func Traffic(n int) []enrich.Row {
 			SrcIPRef: ipRefs[rnd.IntN(5000)], DstIPRef: ipRefs[rnd.IntN(5000)],
 			SrcCountry: countries[src%60], DstCountry: countries[dst%60],
 			SrcExtRef: []string{""}, DstExtRef: []string{""},
-			PolicyScope: []string{scopes[src], scopes[dst]}, Protocol: []string{"tcp", "udp"}[i%2], IPVersion: 4,
+			PolicyScope: enrich.Scopes{AS: [2]uint32{uint32(64500 + src), uint32(64500 + dst)}}, Protocol: []string{"tcp", "udp"}[i%2], IPVersion: 4,
 			SrcPort: uint16(rnd.Uint32()), DstPort: 443, ApplicationPort: 443,
 			StartMs: DayStart + int64(rnd.IntN(60000)), EndMs: DayStart + 60000,
 			Bits: uint64(rnd.IntN(1e9)), Packets: uint64(rnd.IntN(1e5)),

@@ -87,7 +87,7 @@ func storage(c *schema.Column) (kind, prepare string) {
 	case "LowCardinality(Nullable(String))":
 		return "lowCardinality", "nullable = true"
 	case "Array(LowCardinality(String))":
-		return "stringArray", ""
+		return "scopeArray", ""
 	case "Nullable(String)":
 		return "nullableString", ""
 	}
@@ -150,7 +150,7 @@ func blockAppend(c *schema.Column) string {
 			return fmt.Sprintf("%s.setNullable(row, %s)", field, c.Value)
 		}
 		return fmt.Sprintf("%s.%s(%s)", field, add, c.Value)
-	case "stringArray":
+	case "scopeArray":
 		return fmt.Sprintf("%s.append(row, %s)", field, c.Value)
 	case "nullableString":
 		return fmt.Sprintf("%s.set(row, %s)", field, c.Value)

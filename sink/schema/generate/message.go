@@ -91,7 +91,7 @@ func jsonColumn(c *schema.Column, first bool) string {
 	case "IPv6":
 		return fmt.Sprintf("p = append(appendAddr(append(p, %s...), &%s), '\"')", quoted, c.Value)
 	case "Array(LowCardinality(String))":
-		return fmt.Sprintf("p = appendTexts(p, `,%q:[`, %s)", c.Name, c.Value)
+		return fmt.Sprintf("p = appendScopes(p, `,%q:[`, %s)", c.Name, c.Value)
 	}
 	switch text, null := isText(typ); {
 	case !text:
@@ -275,7 +275,7 @@ func protobufColumn(c *schema.Column) string {
 	case "IPv6", "Nullable(IPv6)":
 		return fmt.Sprintf("p = appendAddrField(p, %d, &%s)", n, c.Value)
 	case "Array(LowCardinality(String))":
-		return fmt.Sprintf("p = appendTextsField(p, %d, %s)", n, c.Value)
+		return fmt.Sprintf("p = appendScopesField(p, %d, %s)", n, c.Value)
 	}
 	return fmt.Sprintf("p = appendField(p, %d, uint64(%s))", n, c.Value)
 }

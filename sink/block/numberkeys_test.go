@@ -6,8 +6,8 @@ import (
 )
 
 // The keys of communities are found as a map finds them, also when the table has grown and after a reset.
-func TestCommunityKeys(t *testing.T) {
-	var k communityKeys
+func TestNumberKeys(t *testing.T) {
+	var k numberKeys
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 3 {
 		k.reset()
