@@ -12,6 +12,7 @@
 package block
 
 import (
+	"math"
 	"slices"
 	"sync"
 
@@ -51,6 +52,7 @@ type Block struct {
 	encoded       int // size of the latest encoded block in bytes
 	encodedRows   int // and how many rows it had
 	packing       output
+	packed        int // columns that are in packing
 
 	flowColumns
 }
@@ -149,6 +151,14 @@ func (b *Block) Encode(dst []byte) []byte { return appendEncoded(dst, b.columns,
 // Pack encodes the block in packed form and reuses into's memory. For plain traffic (no BGP, MPLS or VLAN) it is about
 // half of Encode's size.
 func (b *Block) Pack(into native.Packed) native.Packed {
+	b.BeginPack(into)
+	b.PackMore(math.MaxInt)
+	return b.Packed()
+}
+
+// BeginPack begins what Pack does at once: PackMore follows until it is done, then Packed. Until then the block must not
+// change.
+func (b *Block) BeginPack(into native.Packed) {
 	// Memory that is too small is made as large as so many rows of the previous block were, so that it need not grow
 	// step by step. A waiting block keeps what it was given, so it is not given more: at most twice the previous block,
 	// because a block of few rows says little of one of many. Its names of columns alone would be taken for its rows.
@@ -157,8 +167,28 @@ func (b *Block) Pack(into native.Packed) native.Packed {
 		data = make([]byte, 0, want+want/16)
 	}
 	// the output is in the Block because columns are interfaces, so that a local one would escape to the heap
-	b.packing = output{data: data, fills: into.Fills[:0], packed: true}
-	encode(&b.packing, b.columns, b.rows)
+	b.packing, b.packed = output{data: data, fills: into.Fills[:0], packed: true}, 0
+	if b.rows > 0 {
+		encodeSize(&b.packing, b.columns, b.rows)
+	}
+}
+
+// PackMore encodes columns until these have so many bytes or more. It reports whether all columns are encoded.
+func (b *Block) PackMore(bytes int) (done bool) {
+	if b.rows == 0 {
+		return true
+	}
+	for from := len(b.packing.data); b.packed < len(b.columns); b.packed++ {
+		if len(b.packing.data)-from >= bytes {
+			return false
+		}
+		b.columns[b.packed].encodeWhole(&b.packing, b.rows)
+	}
+	return true
+}
+
+// Packed returns the encoded block.
+func (b *Block) Packed() native.Packed {
 	p := native.Packed{Data: b.packing.data, Fills: b.packing.fills}
 	b.encoded, b.encodedRows, b.packing = len(p.Data), b.rows, output{}
 	return p

@@ -29,22 +29,27 @@ func (o *output) repeat(n int, v byte) {
 
 // appendEncoded appends a block of these columns to dst, or nothing if it has no rows.
 func appendEncoded(dst []byte, columns []named, rows int) []byte {
+	if rows == 0 {
+		return dst
+	}
 	out := output{data: dst}
-	encode(&out, columns, rows)
+	encodeSize(&out, columns, rows)
+	for _, c := range columns {
+		c.encodeWhole(&out, rows)
+	}
 	return out.data
 }
 
-// encode writes a block of these columns, or nothing if it has no rows.
-func encode(out *output, columns []named, rows int) {
-	if rows == 0 {
-		return
-	}
+// encodeSize writes what stands before the columns of a block that has rows.
+func encodeSize(out *output, columns []named, rows int) {
 	out.data = binary.AppendUvarint(out.data, uint64(len(columns)))
 	out.data = binary.AppendUvarint(out.data, uint64(rows))
-	for _, c := range columns {
-		out.data = appendString(out.data, c.name)
-		out.data = appendString(out.data, c.typ)
-		out.data = c.prefix(out.data)
-		c.encode(out, rows)
-	}
+}
+
+// encodeWhole writes a column with its name and type.
+func (c *named) encodeWhole(out *output, rows int) {
+	out.data = appendString(out.data, c.name)
+	out.data = appendString(out.data, c.typ)
+	out.data = c.prefix(out.data)
+	c.encode(out, rows)
 }

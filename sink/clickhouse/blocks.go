@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -49,10 +50,12 @@ type Blocks struct {
 	o       BlocksOptions
 	query   string
 	recent  rowBlock
-	odd     rowBlock // of other days; its block is nil until there is such a row
-	oddDays []int64  // of odd, since 1970
-	apart   rowBlock // of rows that are set apart; its block is nil while there are none
-	today   recency  // of the latest row
+	packing rowBlock  // a full one before recent, which is encoded in steps; its block is nil at first, then often empty
+	since   time.Time // when packing was full
+	odd     rowBlock  // of other days; its block is nil until there is such a row
+	oddDays []int64   // of odd, since 1970
+	apart   rowBlock  // of rows that are set apart; its block is nil while there are none
+	today   recency   // of the latest row
 	blocks  int
 	traffic *trafficBlocks // nil without a table
 	texts   block.Texts    // that exporters bring
@@ -73,6 +76,10 @@ const (
 	maxDays = 100
 	// OddDays is how many days are taken at a time that are not those around the receipt.
 	OddDays = 3
+	// packStep is how much of a full block is encoded after each batch of datagrams, in bytes: some 0.2 ms of work.
+	packStep = 1 << 20
+	// packTime is how long the steps may take. If there are fewer datagrams than that takes, the rest follows at once.
+	packTime = 100 * time.Millisecond
 	// leastOddAge is how long the first row of an odd day waits for others.
 	leastOddAge = 10 * time.Second
 )
@@ -111,7 +118,36 @@ func (b *Blocks) Append(row *enrich.Row, stream flow.StreamKey, now time.Time) {
 	}
 	x.tally.Add(stream)
 	if x.block.Rows() >= b.o.MaxRows || x.block.Days() >= maxDays || x.block.Full() {
-		b.flush(x)
+		if x == &b.recent {
+			b.packRecent(now)
+		} else {
+			b.flush(x)
+		}
+	}
+}
+
+// packRecent begins to encode the block of recent rows and an empty one that takes its place. To encode it at once
+// would take longer than a whole batch of datagrams, and the next ones would wait in the socket.
+func (b *Blocks) packRecent(now time.Time) {
+	b.finishPacking()
+	b.recent, b.packing, b.since = b.packing, b.recent, now
+	b.packing.block.BeginPack(b.o.Buffer())
+	b.begin(&b.recent)
+}
+
+// packSome encodes a part of the block that waits for it, if there is one.
+func (b *Blocks) packSome(now time.Time) {
+	if x := &b.packing; x.block != nil && x.block.Rows() > 0 &&
+		(now.Sub(b.since) >= packTime || x.block.PackMore(packStep)) {
+		b.finishPacking()
+	}
+}
+
+// finishPacking encodes what is left of the block that waits for it, and hands it over.
+func (b *Blocks) finishPacking() {
+	if x := &b.packing; x.block != nil && x.block.Rows() > 0 {
+		x.block.PackMore(math.MaxInt)
+		b.deliver(x)
 	}
 }
 
@@ -178,6 +214,7 @@ func (b *Blocks) AppendTraffic(row *enrich.InterfaceTraffic, now time.Time) {
 
 // FlushIfOld flushes the blocks that are old enough.
 func (b *Blocks) FlushIfOld(now time.Time) {
+	b.packSome(now)
 	b.flushOld(&b.recent, now, b.o.MaxAge)
 	b.flushOld(&b.odd, now, max(b.o.MaxAge, leastOddAge))
 	b.flushOld(&b.apart, now, b.o.MaxAge)
@@ -198,6 +235,7 @@ func (b *Blocks) flushOld(x *rowBlock, now time.Time, age time.Duration) {
 
 // Flush flushes all rows.
 func (b *Blocks) Flush() {
+	b.finishPacking()
 	b.flush(&b.recent)
 	b.flush(&b.odd)
 	b.flush(&b.apart)
@@ -206,17 +244,24 @@ func (b *Blocks) Flush() {
 	}
 }
 
+// flush encodes a block and hands it over, if it has rows.
 func (b *Blocks) flush(x *rowBlock) {
 	if x.block == nil || x.block.Rows() == 0 {
 		return
 	}
-	rows := x.block.Rows()
+	x.block.BeginPack(b.o.Buffer())
+	x.block.PackMore(math.MaxInt)
+	b.deliver(x)
+}
+
+// deliver hands an encoded block over and empties it.
+func (b *Blocks) deliver(x *rowBlock) {
+	packed := x.block.Packed()
 	b.blocks++
-	packed := x.block.Pack(b.o.Buffer())
 	b.o.Deliver(&Insert{
 		Query: b.query,
 		Token: fmt.Sprintf("%s-%d", b.o.TokenPrefix, b.blocks),
-		Rows:  rows,
+		Rows:  x.block.Rows(),
 		Data:  packed.Data,
 		Fills: packed.Fills,
 		Tally: x.tally.Take(),
