@@ -30,7 +30,8 @@ func row() *enrich.Row {
 		DeviceID: "core1", Protocol: "tcp", SrcASID: 64500, DstASID: 64501, SrcPort: 50000, DstPort: 443, IPVersion: 4,
 		Bits: 8000, Packets: 3, In: enrich.Interface{ID: "core1::et-0/0/0"}, HasPeer: true,
 		PeerIP:  addr("198.51.100.9"),
-		VRFName: "blue", PolicyScope: enrich.Scopes{Listed: []string{"lab"}, Community: "comm:lhcone"}, ASPathID: []uint32{64501, 64502},
+		VRFName: "blue", PolicyScope: enrich.Scopes{Listed: []string{"lab"}, Community: "comm:lhcone"},
+		ASPathID:        []uint32{64501, 64502},
 		ApplicationPort: 443,
 	}
 }

@@ -156,8 +156,8 @@ func (b *Block) Pack(into native.Packed) native.Packed {
 	return b.Packed()
 }
 
-// BeginPack begins what Pack does at once: PackMore follows until it is done, then Packed. Until then the block must not
-// change.
+// BeginPack begins what Pack does at once: PackMore follows until it is done, then Packed. Until then the block must
+// not change.
 func (b *Block) BeginPack(into native.Packed) {
 	// Memory that is too small is made as large as so many rows of the previous block were, so that it need not grow
 	// step by step. A waiting block keeps what it was given, so it is not given more: at most twice the previous block,

@@ -280,7 +280,8 @@ func TestDictionaryWidths(t *testing.T) {
 				b.Append(&enrich.Row{
 					Flow:     &flow.Record{Has: flow.Communities, Communities: []uint32{uint32(i), uint32(i) + 1<<30}},
 					DeviceID: text, In: enrich.Interface{ID: text},
-					PolicyScope: enrich.Scopes{Listed: []string{text, text, "x" + text}}, MPLSRD: text, Bits: uint64(i), StartMs: blocktest.DayStart,
+					PolicyScope: enrich.Scopes{Listed: []string{text, text, "x" + text}}, MPLSRD: text,
+					Bits: uint64(i), StartMs: blocktest.DayStart,
 				})
 			}
 			e.insert(t, table, New(l).Columns(), b.Encode(nil))

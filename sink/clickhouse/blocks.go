@@ -50,7 +50,7 @@ type Blocks struct {
 	o       BlocksOptions
 	query   string
 	recent  rowBlock
-	packing rowBlock  // a full one before recent, which is encoded in steps; its block is nil at first, then often empty
+	packing rowBlock  // a full one before recent that is encoded in steps; at first its block is nil
 	since   time.Time // when packing was full
 	odd     rowBlock  // of other days; its block is nil until there is such a row
 	oddDays []int64   // of odd, since 1970
