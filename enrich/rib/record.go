@@ -34,11 +34,6 @@ const (
 // pathAt is where the path begins, in bytes from the beginning of the record.
 func (x *record) pathAt() int { return recordBytes + 8*int(x.extended) }
 
-// size is the size of a record in bytes.
-func (x *record) size() int {
-	return x.pathAt() + 6*int(x.hops) + 4*int(x.communities) + largeBytes*int(x.large) + 4*int(x.segments)
-}
-
 // Flags of a record.
 const (
 	hasLocalPref = 1 << iota
