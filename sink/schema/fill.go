@@ -64,7 +64,7 @@ func fillings(ctx context.Context, conn driver.Conn, s *Settings) ([]Filling, er
 	}
 	var all []Filling
 	for _, r := range s.rollups() {
-		f := Filling{Rollup: r.Name, Since: s.RollupsSince[r.Name], Complete: true, Unmade: s.rollupsUnmade[r.Name]}
+		f := Filling{Rollup: r.Name, Since: s.RollupsSince[r.Name], Complete: true, Unmade: s.RollupsUnmade[r.Name]}
 		if !f.Since.IsZero() {
 			done, err := s.filledHours(ctx, conn, &f)
 			if err != nil {

@@ -38,7 +38,7 @@ func (have *state) readRollupsSince(ctx context.Context, conn driver.Conn, s *Se
 	if s.RollupsSince == nil {
 		s.RollupsSince = map[string]time.Time{}
 	}
-	s.rollupsUnmade = map[string]bool{}
+	s.RollupsUnmade = map[string]bool{}
 	var soon time.Time
 	for _, r := range s.rollups() {
 		name := r.Table(r.Steps[0]) + viewSuffix
@@ -52,7 +52,7 @@ func (have *state) readRollupsSince(ctx context.Context, conn driver.Conn, s *Se
 			}
 			continue
 		}
-		s.rollupsUnmade[r.Name] = true
+		s.RollupsUnmade[r.Name] = true
 		if flow := have.tables[s.local(s.Tables.Flow)]; flow.Rows == nil || *flow.Rows == 0 {
 			continue
 		}

@@ -79,9 +79,9 @@ type Settings struct {
 	// RollupsSince is since when rollups count rows that were made while data_flow had rows, by the rollup's name;
 	// Apply fills it in. Rows that were inserted before are counted by Fill.
 	RollupsSince map[string]time.Time
-	// rollupsUnmade are those whose view is not there yet: RollupsSince is a guess, and another program that makes the
+	// RollupsUnmade are those whose view is not there yet: RollupsSince is a guess, and another program that makes the
 	// view states another time.
-	rollupsUnmade map[string]bool
+	RollupsUnmade map[string]bool
 	// RollupsFilled are those of them that have the earlier rows too; Apply fills it in.
 	RollupsFilled map[string]bool
 
