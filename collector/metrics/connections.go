@@ -39,14 +39,14 @@ func (c *connections) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	for transport, n := range stats.Open {
-		ch <- prometheus.MustNewConstMetric(c.open, prometheus.GaugeValue, float64(n), string(transport))
+		ch <- sample(c.open, prometheus.GaugeValue, float64(n), string(transport))
 	}
-	ch <- prometheus.MustNewConstMetric(c.accepted, prometheus.CounterValue, float64(stats.Accepted))
+	ch <- sample(c.accepted, prometheus.CounterValue, float64(stats.Accepted))
 	for end, n := range stats.Ended {
 		source := ledger.Other
 		if end.Source.IsValid() {
 			source = end.Source.String()
 		}
-		ch <- prometheus.MustNewConstMetric(c.ended, prometheus.CounterValue, float64(n), string(end.Reason), source)
+		ch <- sample(c.ended, prometheus.CounterValue, float64(n), string(end.Reason), source)
 	}
 }

@@ -33,9 +33,9 @@ func (f *forwards) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	for _, s := range f.stats() {
-		ch <- prometheus.MustNewConstMetric(f.sent, prometheus.CounterValue, float64(s.Sent), s.Target)
+		ch <- sample(f.sent, prometheus.CounterValue, float64(s.Sent), s.Target)
 		for reason, n := range s.Lost {
-			ch <- prometheus.MustNewConstMetric(f.lost, prometheus.CounterValue, float64(n), s.Target,
+			ch <- sample(f.lost, prometheus.CounterValue, float64(n), s.Target,
 				forward.Reason(reason).Label())
 		}
 	}

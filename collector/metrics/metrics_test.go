@@ -15,6 +15,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/ledger"
 	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/routing"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
@@ -226,5 +227,19 @@ flow_collector_routing_exporter_unknown_vrf_total{exporter="192.0.2.1"} 3
 `
 	if err := testutil.CollectAndCompare(all, strings.NewReader(want), lookedUp, unknown); err != nil {
 		t.Error(err)
+	}
+}
+
+// A label that is not UTF-8, such as the name of a BMP router, does not end the process.
+func TestForeignLabel(t *testing.T) {
+	all := newRoutes(Options{Routing: func() (r Routing, on bool) {
+		r.BMP.Sessions = []routing.BMPSession{{Name: "\xb81", Router: "core\xff"}}
+		return r, true
+	}})
+	if problems, err := testutil.CollectAndLint(all); err != nil {
+		t.Errorf("%v, %v", problems, err)
+	}
+	if n := testutil.CollectAndCount(all, "flow_collector_bmp_session_up"); n != 1 {
+		t.Errorf("%d sessions, want 1", n)
 	}
 }

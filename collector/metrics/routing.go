@@ -92,10 +92,10 @@ func (c *routes) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+		ch <- sample(d, prometheus.GaugeValue, v, labels...)
 	}
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+		ch <- sample(d, prometheus.CounterValue, float64(v), labels...)
 	}
 	for i := range r.Sessions {
 		c.session(&r.Sessions[i], gauge, counter)

@@ -44,7 +44,7 @@ func (c *payloads) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+		ch <- sample(d, prometheus.GaugeValue, v, labels...)
 	}
 	gauge(c.count, float64(r.Payloads))
 	gauge(c.expired, number(r.Expired))
@@ -56,6 +56,6 @@ func (c *payloads) Collect(ch chan<- prometheus.Metric) {
 		if !x.Updated.IsZero() {
 			gauge(c.updated, float64(x.Updated.Unix()), x.Name)
 		}
-		ch <- prometheus.MustNewConstMetric(c.errors, prometheus.CounterValue, float64(x.Errors), x.Name)
+		ch <- sample(c.errors, prometheus.CounterValue, float64(x.Errors), x.Name)
 	}
 }

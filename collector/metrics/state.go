@@ -51,13 +51,13 @@ func (s *state) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (s *state) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+		ch <- sample(d, prometheus.GaugeValue, v, labels...)
 	}
 	if s.o.Sinks != nil {
 		sinks, spools := s.o.Sinks()
 		for _, sink := range sinks {
 			gauge(s.queueBytes, float64(sink.QueueBytes), sink.Name)
-			ch <- prometheus.MustNewConstMetric(s.retries, prometheus.CounterValue, float64(sink.Retries), sink.Name)
+			ch <- sample(s.retries, prometheus.CounterValue, float64(sink.Retries), sink.Name)
 			if !sink.LastDelivery.IsZero() {
 				gauge(s.lastDelivery, seconds(sink.LastDelivery), sink.Name)
 			}
@@ -76,7 +76,7 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	if s.o.StoreRestarts != nil {
-		ch <- prometheus.MustNewConstMetric(s.storeRestarts, prometheus.CounterValue, float64(s.o.StoreRestarts()))
+		ch <- sample(s.storeRestarts, prometheus.CounterValue, float64(s.o.StoreRestarts()))
 	}
 	s.snapshot(gauge)
 }

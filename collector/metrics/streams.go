@@ -2,6 +2,8 @@ package metrics
 
 import (
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -33,6 +35,17 @@ type columnMetric struct {
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+}
+
+// sample returns a value of a metric. Label values that are not UTF-8 are mended: the library panics at them, and names
+// come from routers, files and the environment.
+func sample(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) prometheus.Metric {
+	for i, label := range labels {
+		if !utf8.ValidString(label) {
+			labels[i] = strings.ToValidUTF8(label, "\ufffd")
+		}
+	}
+	return prometheus.MustNewConstMetric(d, kind, v, labels...)
 }
 
 func newStreams(o Options) *streams {
@@ -122,7 +135,7 @@ func (s *streams) Collect(ch chan<- prometheus.Metric) {
 		for i, n := range series.Counts {
 			m := &s.metas[i]
 			if n > 0 || m.always && !series.Others() {
-				ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(n),
+				ch <- sample(m.desc, prometheus.CounterValue, float64(n),
 					append(labels(&series), m.labels(&series)...)...)
 			}
 		}
@@ -130,18 +143,18 @@ func (s *streams) Collect(ch chan<- prometheus.Metric) {
 	for a, n := range s.o.Ledger.Unattributed() {
 		switch a.Stage {
 		case ledger.Kernel:
-			ch <- prometheus.MustNewConstMetric(s.drops, prometheus.CounterValue, float64(n), a.From,
+			ch <- sample(s.drops, prometheus.CounterValue, float64(n), a.From,
 				strconv.Itoa(a.Worker), a.Reason)
 		case ledger.Filter:
-			ch <- prometheus.MustNewConstMetric(s.refused, prometheus.CounterValue, float64(n), a.From)
+			ch <- sample(s.refused, prometheus.CounterValue, float64(n), a.From)
 		case ledger.Overload:
-			ch <- prometheus.MustNewConstMetric(s.overload, prometheus.CounterValue, float64(n), a.From)
+			ch <- sample(s.overload, prometheus.CounterValue, float64(n), a.From)
 		case ledger.Decode:
-			ch <- prometheus.MustNewConstMetric(s.unreadable, prometheus.CounterValue, float64(n), a.Reason)
+			ch <- sample(s.unreadable, prometheus.CounterValue, float64(n), a.Reason)
 		}
 	}
 	for sink, n := range s.o.Ledger.Waiting() {
-		ch <- prometheus.MustNewConstMetric(s.waiting, prometheus.GaugeValue, float64(n), sink)
+		ch <- sample(s.waiting, prometheus.GaugeValue, float64(n), sink)
 	}
 	s.exporters(ch, named)
 }
@@ -174,12 +187,12 @@ func (s *streams) exporters(ch chan<- prometheus.Metric, named map[flow.StreamKe
 			}
 		}
 	}
-	ch <- prometheus.MustNewConstMetric(s.tracked, prometheus.GaugeValue, float64(all))
-	ch <- prometheus.MustNewConstMetric(s.evicted, prometheus.CounterValue, float64(evicted))
+	ch <- sample(s.tracked, prometheus.GaugeValue, float64(all))
+	ch <- sample(s.evicted, prometheus.CounterValue, float64(evicted))
 	for key, stream := range latest {
 		values := streamValues(key)
 		gauge := func(d *prometheus.Desc, v float64, more ...string) {
-			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append(values, more...)...)
+			ch <- sample(d, prometheus.GaugeValue, v, append(values, more...)...)
 		}
 		gauge(s.lastSeen, float64(stream.LastSeen.Load())/1e9)
 		if key.Protocol != flow.SFlow5 { // its datagrams have no time

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -118,6 +119,15 @@ func TestReadInformation(t *testing.T) {
 	}
 	if got := ReadInformation(AppendText(nil, 2, strings.Repeat("x", 5000)), Initiation); len(got.SysName) != maxText {
 		t.Errorf("a name of %d bytes is kept", len(got.SysName))
+	}
+	for name, want := range map[string]string{
+		"r1": "r1", "Köln": "Köln", "a\r\nb": "a  b", "\xb81": "\ufffd1", "\x1b[31m": "\ufffd[31m", "\x00": "\ufffd",
+		strings.Repeat("x", maxText-1) + "ö": strings.Repeat("x", maxText-1),
+		strings.Repeat("\xff", 300):          strings.Repeat("\ufffd", maxText/3),
+	} {
+		if got := ReadInformation(AppendText(nil, 2, name), Initiation).SysName; got != want {
+			t.Errorf("name %q is %q, want %q", name, got, want)
+		}
 	}
 	for b, want := range map[string]string{
 		"0001 0002 0000": "administratively closed", "0001 0002 0003": "redundant connection",
@@ -370,6 +380,9 @@ func FuzzMessage(f *testing.F) {
 			x := ReadInformation(body, kind)
 			if max(len(x.SysName), len(x.SysDescr), len(x.Text), len(x.AdminLabel)) > maxText {
 				t.Fatal("a text is too long")
+			}
+			if !utf8.ValidString(x.SysName + x.SysDescr + x.Text + x.AdminLabel) {
+				t.Fatal("a text is not UTF-8")
 			}
 			x.TerminationReason()
 			return

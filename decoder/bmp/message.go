@@ -9,6 +9,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -178,6 +181,25 @@ type Information struct {
 // maxText is the number of bytes that are kept of a text.
 const maxText = 256
 
+// Text returns an untrusted text as valid UTF-8 of at most maxText bytes, for log lines, metrics and the terminal. RFC
+// 7854 section 4.4 wants UTF-8, but nothing makes a router send it. White space becomes a blank; what cannot be printed
+// becomes U+FFFD.
+func Text(b []byte) string {
+	text := strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		}
+		return utf8.RuneError
+	}, string(b[:min(len(b), maxText)]))
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "")
+	}
+	return text
+}
+
 // ReadInformation reads the TLVs of a message of type t, which decides what the type of a TLV means.
 func ReadInformation(b []byte, t Type) (x Information) {
 	for len(b) > 0 {
@@ -188,7 +210,7 @@ func ReadInformation(b []byte, t Type) (x Information) {
 		kind, n := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
 		v := b[4 : 4+n]
 		b = b[4+n:]
-		text := string(v[:min(n, maxText)])
+		text := Text(v)
 		switch {
 		case kind == 0:
 			x.Text = text
