@@ -106,7 +106,7 @@ func (c *conversion) file(table []Subject, path string, settings []Setting) {
 		r := counterpart(table, s.Key)
 		switch {
 		case r == nil:
-			c.wrong(s, "is no key of pmacct")
+			c.Problems = append(c.Problems, fmt.Errorf("%s: %s: is no key of pmacct", s.Where(), s.Key))
 		case r.take != nil:
 			r.take(c, s)
 		default:
