@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"maps"
 	"net"
 	"net/netip"
@@ -127,11 +126,7 @@ func (c *checker) reach(ctx context.Context, protocol, what, address string) {
 }
 
 func (c *checker) mrtFile(name, path string) {
-	f, err := os.Open(path)
-	if err == nil {
-		defer f.Close()
-		_, err = io.ReadFull(f, make([]byte, 4))
-	}
+	err := routing.ProbeMRT(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		c.say(checkWarning, "routing", "the MRT file %s is not there yet: %s", name, path)

@@ -12,6 +12,9 @@ import (
 	"github.com/metranova/flow-collector/collector/testkit"
 )
 
+// peerTable is a record of MRT that has no peers (RFC 6396 section 4.3.1).
+const peerTable = "\x00\x00\x00\x00\x00\x0d\x00\x01\x00\x00\x00\x08" + "\x00\x00\x00\x00\x00\x00\x00\x00"
+
 // Ports, keys, files and caches of routing are tried, and neighbours at public addresses need a key.
 func TestCheck_routing(t *testing.T) {
 	dir := t.TempDir()
@@ -33,7 +36,8 @@ func TestCheck_routing(t *testing.T) {
 		"BGP_NEIGHBORS=198.51.100.1,203.0.113.0/24,10.0.0.0/8,192.168.1.1,100.64.0.1,2001:db8::1,fd00::1",
 		"BGP_MD5_FILE="+write("keys", "203.0.113.0/24, secret\n"),
 		"BMP_CONNECT="+listener.Addr().String()+",127.0.0.1:1",
-		"MRT_FILES=one:"+write("one.mrt", "12345678")+",two:"+filepath.Join(dir, "two.mrt"),
+		"MRT_FILES=one:"+write("one.mrt", peerTable)+",two:"+filepath.Join(dir, "two.mrt")+
+			",three:"+write("three.mrt", strings.Repeat("no routes ", 100))+",four:"+write("four.mrt", ""),
 		"RPKI_CACHES=127.0.0.1:1", "RPKI_FILE="+write("roas.json", `{"roas":[{"prefix":"10.0.0.0/8","asn":1}]}`))
 	text := checked(t, cfg, func(c *checker) { c.routing(t.Context()) })
 	for _, want := range []string{
@@ -43,6 +47,8 @@ func TestCheck_routing(t *testing.T) {
 		"ok       routing  the router " + listener.Addr().String() + " can be reached for BMP",
 		"warning  routing  the router 127.0.0.1:1 cannot be reached for BMP",
 		"ok       routing  the MRT file one", "warning  routing  the MRT file two is not there yet",
+		"problem  routing  the MRT file three: " + filepath.Join(dir, "three.mrt") + ": not an MRT file: record of ",
+		"problem  routing  the MRT file four: " + filepath.Join(dir, "four.mrt") + ": not an MRT file: none of",
 		"warning  routing  the RPKI cache 127.0.0.1:1: ", "ok       routing  the RPKI file has 1 payloads",
 	} {
 		if !strings.Contains(text, want) {
