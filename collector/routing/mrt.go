@@ -147,20 +147,32 @@ func decompressed(in *bufio.Reader) (io.Reader, func(), error) {
 	return in, func() {}, nil
 }
 
+// openMRT returns a reader of an MRT file, and a function that releases it. h is as for mrt.NewReader.
+func openMRT(path string, h *route.Hasher) (*mrt.Reader, func(), error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	plain, done, err := decompressed(bufio.NewReaderSize(in, 1<<18))
+	if err != nil {
+		_ = in.Close()
+		return nil, nil, err
+	}
+	r := mrt.NewReader(bufio.NewReaderSize(io.LimitReader(plain, maxFileBytes), 1<<18), h)
+	return r, func() {
+		done()
+		_ = in.Close()
+	}, nil
+}
+
 // read reads the file and passes its routes to the writer.
 func (f *mrtFile) read(stats *MRTStats, load int) error {
-	in, err := os.Open(f.File)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	plain, done, err := decompressed(bufio.NewReaderSize(in, 1<<18))
+	s := f.station
+	r, done, err := openMRT(f.File, s.rib.Hasher())
 	if err != nil {
 		return err
 	}
 	defer done()
-	s := f.station
-	r := mrt.NewReader(bufio.NewReaderSize(io.LimitReader(plain, maxFileBytes), 1<<18), s.rib.Hasher())
 	l := &loading{mrtFile: f, number: load, used: map[mrt.Peer]*mrtSource{}}
 	for {
 		err = r.Next(l.batchOf)

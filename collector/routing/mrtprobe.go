@@ -1,11 +1,9 @@
 package routing
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/metranova/flow-collector/decoder/mrt"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -15,19 +13,13 @@ import (
 const probedRecords = 100
 
 // ProbeMRT reads the first records of an MRT file as a collector would. It returns an error if the file cannot be read,
-// is not MRT, or ends without a record of MRT.
+// is not MRT, or if none of these records has routes or peers.
 func ProbeMRT(path string) error {
-	in, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	plain, done, err := decompressed(bufio.NewReader(in))
+	r, done, err := openMRT(path, route.NewHasher())
 	if err != nil {
 		return err
 	}
 	defer done()
-	r := mrt.NewReader(bufio.NewReader(plain), route.NewHasher())
 	for range probedRecords {
 		if err = r.Next(func(*mrt.Peer) *route.Batch { return nil }); err != nil {
 			break
