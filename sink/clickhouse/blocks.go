@@ -147,7 +147,7 @@ func (b *Blocks) packSome(now time.Time) {
 func (b *Blocks) finishPacking() {
 	if x := &b.packing; x.block != nil && x.block.Rows() > 0 {
 		x.block.PackMore(math.MaxInt)
-		b.deliver(x)
+		b.deliver(x, x.block.Packed())
 	}
 }
 
@@ -249,14 +249,11 @@ func (b *Blocks) flush(x *rowBlock) {
 	if x.block == nil || x.block.Rows() == 0 {
 		return
 	}
-	x.block.BeginPack(b.o.Buffer())
-	x.block.PackMore(math.MaxInt)
-	b.deliver(x)
+	b.deliver(x, x.block.Pack(b.o.Buffer()))
 }
 
 // deliver hands an encoded block over and empties it.
-func (b *Blocks) deliver(x *rowBlock) {
-	packed := x.block.Packed()
+func (b *Blocks) deliver(x *rowBlock, packed native.Packed) {
 	b.blocks++
 	b.o.Deliver(&Insert{
 		Query: b.query,
