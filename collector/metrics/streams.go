@@ -37,7 +37,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 }
 
-// sample returns a value of a metric. Label values that are not UTF-8 are mended: the library panics at them, and names
+// sample returns a value of a metric. What is not UTF-8 in its labels is replaced: the library panics at it, and names
 // come from routers, files and the environment.
 func sample(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) prometheus.Metric {
 	for i, label := range labels {
