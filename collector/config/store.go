@@ -94,7 +94,8 @@ func storeKeys(c *Config) []key {
 			help: "Inserts wait for ClickHouse in memory up to this size. Beyond it, the oldest goes to the " +
 				"spool."},
 		{path: "batch.inserters", def: "2", field: number(&c.Batch.Inserters, 1, 64),
-			help: "How many inserts are sent at once."},
+			help: "How many inserts are sent at once. While one is on its way, others wait for each other for up " +
+				"to 2 seconds, and up to 48 MiB of them are sent as one."},
 		{path: "batch.grace", def: "30s", field: duration(&c.Batch.Grace, time.Second),
 			help: "How long a stop may take to deliver what is left."},
 

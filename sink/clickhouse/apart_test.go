@@ -110,7 +110,7 @@ func TestQueueDropsApartFirst(t *testing.T) {
 			[]string{"a", "F"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := newQueue(40)
+			q := newQueue(40, join{})
 			var lost []string
 			for _, ins := range test.push {
 				gone, reason := q.push(ins)

@@ -11,12 +11,19 @@ import (
 // Close, body never touches the data again, so that the buffer can be reused.
 type body struct {
 	mu   sync.Mutex
-	rest native.Source
+	rest io.Reader
 	shut bool
 	read bool // some of it was read
 }
 
-func newBody(ins *Insert) *body { return &body{rest: native.NewSource(ins.packed())} }
+func newBody(ins *Insert) *body {
+	var sources []io.Reader
+	ins.blocks(func(block native.Packed) {
+		source := native.NewSource(block)
+		sources = append(sources, &source)
+	})
+	return &body{rest: io.MultiReader(sources...)}
+}
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
@@ -41,6 +48,6 @@ func (b *body) wasRead() bool {
 func (b *body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.rest, b.shut = native.Source{}, true
+	b.rest, b.shut = nil, true
 	return nil
 }

@@ -20,9 +20,9 @@ func (w *Writer) deliver(ctx context.Context) {
 	}
 	live := false // the latest insert was from the queue
 	for {
-		ins, ok := w.queue.take(func(waiting int) (bool, bool) {
+		ins, ok := w.queue.take(func(ready bool) (bool, bool) {
 			hold := w.spooling.probing()
-			return (waiting == 0 || live || hold) && !w.isClosing() && w.spooling.claim(), hold
+			return (!ready || live || hold) && !w.isClosing() && w.spooling.claim(), hold
 		})
 		switch {
 		case !ok:
@@ -34,7 +34,7 @@ func (w *Writer) deliver(ctx context.Context) {
 			}
 			w.spooling.unclaim()
 		case ctx.Err() != nil:
-			w.finish(ins)
+			w.queue.sent(ins.memory())
 			w.lose(ins, sink.Shutdown, nil)
 			return
 		default:
@@ -88,7 +88,7 @@ func (w *Writer) isClosing() bool {
 func (w *Writer) deliverLive(ctx context.Context, ins *Insert) {
 	size := ins.memory()
 	reason, err := w.deliverOne(ctx, ins, nil)
-	w.queue.done(size)
+	w.queue.sent(size)
 	w.settle(ins, reason, err)
 }
 
@@ -150,9 +150,6 @@ func isWhole(ins *Insert) bool {
 	_, err = native.Cut(block, 0, rows)
 	return err == nil
 }
-
-// finish releases the insert's share of the queue's bytes.
-func (w *Writer) finish(ins *Insert) { w.queue.done(ins.memory()) }
 
 // onDisk is deliverOne's result for an insert that went to the spool.
 const onDisk sink.Reason = "spooled"

@@ -75,7 +75,7 @@ func TestEngineStoresATokenOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			conn := engine(t, o)
 			run(t, conn, createFlow)
-			w := NewWriter(conn, WriterOptions{})
+			w := NewWriter(conn, WriterOptions{JoinBytes: 1})
 			for _, token := range []string{"t1", "t2", "t1", "t1"} {
 				w.Enqueue(&Insert{Query: flowQuery, Token: token, Rows: 3, Data: days(t, 3)})
 			}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/metranova/flow-collector/sink"
 )
@@ -14,14 +15,16 @@ type queue struct {
 	mu      sync.Mutex
 	changed sync.Cond // signals that an insert was added, closed was set, or take must ask again
 	waiting []*Insert
+	sending int          // inserts that take returned and that are not sent
 	bytes   int64        // of waiting and of taken inserts
 	used    atomic.Int64 // bytes, for those who do not wait for mu
 	limit   int64
+	join    join
 	closed  bool
 }
 
-func newQueue(limit int64) *queue {
-	q := &queue{limit: limit}
+func newQueue(limit int64, j join) *queue {
+	q := &queue{limit: limit, join: j}
 	q.changed.L = &q.mu
 	return q
 }
@@ -36,6 +39,9 @@ func (q *queue) push(ins *Insert) (lost []*Insert, reason sink.Reason) {
 	}
 	q.waiting = append(q.waiting, ins)
 	q.add(ins.memory())
+	if ins.queued = time.Now(); q.sending > 0 {
+		time.AfterFunc(q.join.patience, q.wake)
+	}
 	for q.bytes > q.limit {
 		n, ok := sink.Victim(q.waiting, q.limit, func(ins *Insert) (int64, bool) { return ins.memory(), ins.Apart })
 		if !ok {
@@ -57,18 +63,21 @@ func (q *queue) add(bytes int64) {
 	q.used.Store(q.bytes)
 }
 
-// take removes and returns the oldest insert; it waits for one. It returns false when the queue is closed and empty.
-// The insert's bytes count until done. other is called under the lock on every wake-up: instead makes take return nil
-// and true, hold leaves waiting inserts where they are.
-func (q *queue) take(other func(waiting int) (instead, hold bool)) (*Insert, bool) {
+// take removes and returns the oldest insert, with those that can be joined to it; it waits for one. It returns false
+// when the queue is closed and empty. The insert's bytes count until sent. other is called under the lock on every
+// wake-up, with whether an insert is ready: instead makes take return nil and true, hold leaves waiting inserts where
+// they are.
+func (q *queue) take(other func(ready bool) (instead, hold bool)) (*Insert, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
-		instead, hold := other(len(q.waiting))
+		ready := q.ready()
+		instead, hold := other(ready)
 		switch {
 		case instead:
 			return nil, true
-		case len(q.waiting) > 0 && !hold:
+		case ready && !hold:
+			q.sending++
 			return q.pop(), true
 		case q.closed:
 			return nil, false
@@ -77,7 +86,13 @@ func (q *queue) take(other func(waiting int) (instead, hold bool)) (*Insert, boo
 	}
 }
 
-// takeOver removes the oldest insert if more than keep bytes are waiting.
+// ready reports whether the oldest insert need not wait for others to be joined to it.
+func (q *queue) ready() bool {
+	return len(q.waiting) > 0 && (q.sending == 0 || q.closed || q.join.enough(q.waiting, time.Now()))
+}
+
+// takeOver removes the oldest insert, with those that can be joined to it, if more than keep bytes are waiting. Its
+// bytes count until done.
 func (q *queue) takeOver(keep int64) (*Insert, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -102,19 +117,28 @@ func (q *queue) wake() {
 	q.changed.Broadcast()
 }
 
-// pop removes the oldest insert; there must be one.
+// pop removes the oldest insert, with those that can be joined to it; there must be one.
 func (q *queue) pop() *Insert {
-	ins := q.waiting[0]
+	ins, rest := q.join.first(q.waiting)
 	q.waiting[0] = nil
-	q.waiting = q.waiting[1:]
+	q.waiting = rest
 	return ins
 }
 
-// done releases the bytes of a taken insert.
+// done releases the bytes of an insert of takeOver.
 func (q *queue) done(bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.add(-bytes)
+}
+
+// sent releases the bytes of an insert of take. The next may be sent now.
+func (q *queue) sent(bytes int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.add(-bytes)
+	q.sending--
+	q.changed.Signal()
 }
 
 // takeAll removes all waiting inserts.

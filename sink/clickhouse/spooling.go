@@ -58,12 +58,12 @@ func (s *spooling) put(ins *Insert) bool {
 	book.ToDisk(ins.shares) // before anyone can take it from disk
 	e := s.entryHead(ins)
 	e.Data = ins.Data
-	if len(ins.Fills) > 0 {
+	if !ins.isExpanded() {
 		buffer, _ := s.expanded.Get().(*[]byte)
 		if buffer == nil {
 			buffer = new([]byte)
 		}
-		*buffer = ins.packed().Expand((*buffer)[:0])
+		*buffer = ins.expand((*buffer)[:0])
 		e.Data = *buffer
 		defer s.expanded.Put(buffer) // the spool does not keep it
 	}

@@ -37,22 +37,46 @@ type Insert struct {
 	tried     bool         // it was sent, and may be stored
 	at        string       // the one of several servers that may have stored it; "": any, or none
 	viewError error        // why a view will never accept it; then it is stored without that view
+
+	queued time.Time       // when it came into the queue
+	more   []native.Packed // blocks after Data, of inserts that were joined to it
+}
+
+// blocks calls each for every block of the insert, in order.
+func (ins *Insert) blocks(each func(native.Packed)) {
+	each(native.Packed{Data: ins.Data, Fills: ins.Fills})
+	for _, block := range ins.more {
+		each(block)
+	}
 }
 
 // size returns how many bytes are sent.
-func (ins *Insert) size() int { return ins.packed().Size() }
+func (ins *Insert) size() (n int) {
+	ins.blocks(func(block native.Packed) { n += block.Size() })
+	return n
+}
 
 // memory returns how many bytes the insert takes in memory until it is released: its data may be in a larger buffer.
-func (ins *Insert) memory() int64 { return int64(cap(ins.Data)) }
+func (ins *Insert) memory() (n int64) {
+	ins.blocks(func(block native.Packed) { n += int64(cap(block.Data)) })
+	return n
+}
 
-func (ins *Insert) packed() native.Packed { return native.Packed{Data: ins.Data, Fills: ins.Fills} }
+// isExpanded reports whether Data is all that is sent.
+func (ins *Insert) isExpanded() bool { return len(ins.Fills) == 0 && len(ins.more) == 0 }
 
-// whole returns the expanded block.
+// expand appends what is sent to dst.
+func (ins *Insert) expand(dst []byte) []byte {
+	ins.blocks(func(block native.Packed) { dst = block.Expand(dst) })
+	return dst
+}
+
+// whole returns what is sent: its blocks one after the other, which the format allows.
 func (ins *Insert) whole() []byte {
-	if len(ins.Fills) == 0 {
+	if ins.isExpanded() {
 		return ins.Data
 	}
-	return ins.packed().Expand(nil)
+	return ins.expand(nil)
 }
 
 // WriterOptions configure a Writer. The zero value has the defaults.
@@ -61,6 +85,11 @@ type WriterOptions struct {
 	QueueBytes int64
 	// Inserters is how many inserts run at a time. 0: 2.
 	Inserters int
+	// JoinBytes limits how much of what waits is sent in one insert. 0: 48 MiB.
+	JoinBytes int
+	// JoinPatience is how long an insert waits for another one that is on its way, to be joined with the next. 0: 2
+	// seconds.
+	JoinPatience time.Duration
 	// InsertTimeout is the time limit of one attempt. 0: 2 minutes.
 	InsertTimeout time.Duration
 	// RetryMin and RetryMax are the limits of the wait between attempts, which doubles and has jitter. 0: 500 ms, 10 s.
@@ -126,7 +155,7 @@ func NewWriter(conn driver.Conn, o WriterOptions) *Writer {
 		conn:     conn,
 		options:  o,
 		settings: chgo.Settings{},
-		queue:    newQueue(o.QueueBytes),
+		queue:    newQueue(o.QueueBytes, join{o.JoinBytes, o.JoinPatience}),
 		log:      writerLog{log: o.Log, now: time.Now},
 		health:   health{patience: o.SpoolAfter},
 		stop:     stop,
@@ -151,6 +180,8 @@ func NewWriter(conn driver.Conn, o WriterOptions) *Writer {
 func (o WriterOptions) withDefaults() WriterOptions {
 	o.QueueBytes = orDefault(o.QueueBytes, 64<<20)
 	o.Inserters = orDefault(o.Inserters, 2)
+	o.JoinBytes = orDefault(o.JoinBytes, 48<<20)
+	o.JoinPatience = orDefault(o.JoinPatience, 2*time.Second)
 	o.InsertTimeout = orDefault(o.InsertTimeout, 2*time.Minute)
 	o.RetryMin = orDefault(o.RetryMin, 500*time.Millisecond)
 	o.RetryMax = orDefault(o.RetryMax, 10*time.Second)
@@ -248,11 +279,10 @@ func (w *Writer) giveUp(ins *Insert, reason sink.Reason, err error) {
 }
 
 func (w *Writer) release(ins *Insert) {
-	memory := ins.packed()
-	ins.Data, ins.Fills = nil, nil
-	if w.options.Release != nil && memory.Data != nil {
-		w.options.Release(memory)
+	if w.options.Release != nil && ins.Data != nil {
+		ins.blocks(w.options.Release)
 	}
+	ins.Data, ins.Fills, ins.more = nil, nil, nil
 }
 
 // InsertByName returns the statement (Insert.Query) for blocks whose columns are matched by name. Columns that the

@@ -19,10 +19,10 @@ import (
 	"github.com/metranova/flow-collector/sink/native"
 )
 
-// fast are options with which a test does not wait.
+// fast are options with which a test does not wait, and each insert is sent on its own.
 func fast() WriterOptions {
 	return WriterOptions{RetryMin: time.Millisecond, RetryMax: 2 * time.Millisecond,
-		ConfigurationRetry: time.Millisecond, Inserters: 1}
+		ConfigurationRetry: time.Millisecond, Inserters: 1, JoinBytes: 1}
 }
 
 // insertOf is an insert of "block " and the token, packed.

@@ -3,6 +3,7 @@ package native_test
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/metranova/flow-collector/sink/block"
@@ -38,6 +39,48 @@ func TestCut(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Blocks that are sent in one insert are cut as one.
+func TestCut_blocks(t *testing.T) {
+	l := layout([]string{"bgp"}, []string{"scireg"})
+	rows := blocktest.Mixed(30)
+	of := func(from, to int) []byte { return encoded(l, rows[from:to]) }
+	all := slices.Concat(of(0, 10), of(10, 11), of(11, 30))
+	if n, err := native.Rows(all); n != 30 || err != nil {
+		t.Fatalf("%d rows, %v", n, err)
+	}
+	for _, c := range []struct {
+		name     string
+		from, to int
+		want     []byte
+	}{
+		{"all", 0, 30, all},
+		{"one block", 10, 11, of(10, 11)},
+		{"within a block", 12, 20, of(12, 20)},
+		{"over an end", 8, 11, slices.Concat(of(8, 10), of(10, 11))},
+		{"the last row", 29, 30, of(29, 30)},
+		{"nothing", 10, 10, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got, err := native.Cut(all, c.from, c.to); err != nil || !bytes.Equal(got, c.want) {
+				t.Errorf("%d bytes, %v; want %d", len(got), err, len(c.want))
+			}
+		})
+	}
+	if _, err := native.Cut(all, 0, 31); err == nil {
+		t.Error("no error for rows that no block has")
+	}
+	var each []byte
+	for _, part := range [][]byte{of(0, 10), of(10, 11), of(11, 30)} {
+		var err error
+		if each, err = native.AppendJSON(each, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := native.AppendJSON(nil, all); err != nil || !bytes.Equal(got, each) {
+		t.Errorf("the rows of all blocks are not those of each, %v", err)
 	}
 }
 

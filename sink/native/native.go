@@ -1,46 +1,36 @@
 // Package native splits blocks of ClickHouse's Native format (revision 0, as in HTTP inserts) by rows, and prints their
-// rows as JSON. It also defines Packed, the form with long runs removed in which blocks wait in memory. It reads what
-// package block writes, by the types named in a block, so it also reads blocks that an older version left on disk. Its
-// input is not trusted. Of this project it only imports sink/sqltext.
+// rows as JSON. Where it takes blocks there may be several, one after the other, or none. It also defines Packed, the
+// form with long runs removed in which blocks wait in memory. It reads what package block writes, by the types named in
+// a block, so it also reads blocks that an older version left on disk. Its input is not trusted. Of this project it
+// only imports sink/sqltext.
 package native
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // errShort is the error for blocks that end before their rows do.
 var errShort = errors.New("the block ends early")
 
-// Rows returns the number of rows of an encoded block.
+// Rows returns the number of rows of encoded blocks.
 func Rows(data []byte) (int, error) {
-	r := reader{b: data}
-	_, rows, err := r.header()
-	return rows, err
+	c := cutter{reader: reader{b: data}}
+	return c.blocks(0, 0)
 }
 
-// Cut returns the rows from (included) to to (excluded) of an encoded block as a new block in new memory. Dictionaries
+// Cut returns the rows from (included) to to (excluded) of encoded blocks as new blocks in new memory. Dictionaries
 // keep only the keys that these rows use.
 func Cut(data []byte, from, to int) ([]byte, error) {
-	r := reader{b: data}
-	columns, rows, err := r.header()
+	c := cutter{reader: reader{b: data}}
+	rows, err := c.blocks(from, to)
 	if err != nil {
 		return nil, err
 	}
 	if from < 0 || from > to || to > rows {
-		return nil, fmt.Errorf("rows %d to %d of a block of %d", from, to, rows)
-	}
-	c := cutter{reader: r, part: part{rows, from, to}}
-	c.dst = binary.AppendUvarint(c.dst, uint64(columns))
-	c.dst = binary.AppendUvarint(c.dst, uint64(to-from))
-	for range columns {
-		if err := c.column(); err != nil {
-			return nil, err
-		}
-	}
-	if left := len(c.b) - c.at; left > 0 {
-		return nil, fmt.Errorf("%d bytes after the block", left)
+		return nil, fmt.Errorf("rows %d to %d of %d", from, to, rows)
 	}
 	return c.dst, nil
 }
@@ -53,6 +43,34 @@ type cutter struct {
 	reader
 	dst  []byte
 	part part
+}
+
+// blocks copies the rows from (included) to to (excluded) of all blocks, and returns how many rows these have.
+func (c *cutter) blocks(from, to int) (rows int, err error) {
+	for c.at < len(c.b) {
+		columns, n, err := c.header()
+		if err != nil {
+			return 0, err
+		}
+		if n > math.MaxInt-rows {
+			return 0, errShort
+		}
+		within := func(row int) int { return min(max(row-rows, 0), n) }
+		start := len(c.dst)
+		c.part = part{n, within(from), max(within(from), within(to))}
+		c.dst = binary.AppendUvarint(c.dst, uint64(columns))
+		c.dst = binary.AppendUvarint(c.dst, uint64(c.part.to-c.part.from))
+		for range columns {
+			if err := c.column(); err != nil {
+				return 0, err
+			}
+		}
+		if c.part.from == c.part.to {
+			c.dst = c.dst[:start]
+		}
+		rows += n
+	}
+	return rows, nil
 }
 
 func (c *cutter) column() error {

@@ -13,11 +13,23 @@ import (
 	"time"
 )
 
-// AppendJSON appends the rows of an encoded block as lines of JSON in ClickHouse's format JSONEachRow. Paths of a JSON
+// AppendJSON appends the rows of encoded blocks as lines of JSON in ClickHouse's format JSONEachRow. Paths of a JSON
 // column that are NULL or an empty array are left out. It is meant for people who inspect a block, and takes much
 // memory.
 func AppendJSON(dst, data []byte) ([]byte, error) {
 	p := printer{reader{b: data}}
+	var err error
+	for err == nil && p.at < len(p.b) {
+		dst, err = p.appendBlock(dst)
+	}
+	return dst, err
+}
+
+// printer converts columns to the JSON of their values.
+type printer struct{ reader }
+
+// appendBlock appends the rows of the next block.
+func (p *printer) appendBlock(dst []byte) ([]byte, error) {
 	columns, rows, err := p.header()
 	if err != nil {
 		return dst, err
@@ -46,9 +58,6 @@ func AppendJSON(dst, data []byte) ([]byte, error) {
 	}
 	return dst, nil
 }
-
-// printer converts columns to the JSON of their values.
-type printer struct{ reader }
 
 func quoted[T string | []byte](s T) string {
 	text, _ := json.Marshal(string(s)) // strings always have one

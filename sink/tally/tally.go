@@ -57,6 +57,31 @@ func (t *Tally) Shares() []Share {
 	return shares
 }
 
+// Join returns the tally of blocks that are sent one after the other; nil if none has one.
+func Join(tallies []*Tally) *Tally {
+	var all *Tally
+	index := map[flow.StreamKey]uint32{} // in Streams of all
+	for _, t := range tallies {
+		if t == nil {
+			continue
+		}
+		if all == nil {
+			all = &Tally{}
+		}
+		for _, r := range t.Runs {
+			key := t.Streams[r.Stream]
+			at, found := index[key]
+			if !found {
+				at = uint32(len(all.Streams))
+				all.Streams = append(all.Streams, key)
+				index[key] = at
+			}
+			all.Runs = append(all.Runs, Run{at, r.Rows})
+		}
+	}
+	return all
+}
+
 // Slice returns the tally of the rows from (included) to to (excluded), for a block that is split; nil for nil.
 func (t *Tally) Slice(from, to uint64) *Tally {
 	if t == nil {
