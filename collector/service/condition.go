@@ -50,7 +50,7 @@ func (c *condition) inputs(now time.Time) *status.Inputs {
 	in.Facts.Refused, in.Facts.Pending = config.refused, config.pending
 	in.Facts.Devices = in.Snapshot.Stats().Devices
 	c.database.addFacts(&in.Facts)
-	in.Totals.Lost = map[string]uint64{}
+	in.Totals.Lost, in.LostBy = map[string]uint64{}, status.RowsLost{}
 	for _, o := range c.outputs {
 		o.addFacts(in)
 	}
@@ -80,6 +80,14 @@ func (o *output) addFacts(in *status.Inputs) {
 	in.Facts.Sinks = append(in.Facts.Sinks, facts)
 	for reason, n := range became.Lost {
 		in.Totals.Lost[o.Title+", "+reason] = n
+	}
+	for stream, lost := range o.book.LostBy() {
+		if in.LostBy[stream] == nil {
+			in.LostBy[stream] = map[string]uint64{}
+		}
+		for reason, n := range lost {
+			in.LostBy[stream][o.Title+", "+reason] = n
+		}
 	}
 	for _, n := range became.Quarantined {
 		in.Totals.Quarantined += n

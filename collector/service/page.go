@@ -246,7 +246,7 @@ func (p *httpPage) sample() {
 		select {
 		case now := <-ticker.C:
 			in := p.inputs(now)
-			p.history.Sample(now, in.Streams, in.Totals)
+			p.history.Sample(now, in.Streams, in.Totals, in.LostBy)
 		case <-p.end:
 			return
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // How often the counters are sampled, and how far back samples are kept: rates cover a minute, losses ten minutes, and
@@ -40,11 +41,15 @@ type History struct {
 	minute  time.Time // of the latest sample of losses
 }
 
-// ownAt is how many datagrams this host itself had dropped at a time.
+// ownAt is how many datagrams this host itself had dropped at a time, and which rows it had lost.
 type ownAt struct {
 	at      time.Time
 	dropped uint64
+	rows    RowsLost // never changed
 }
+
+// RowsLost are the rows that found no room or were refused, by stream and reason. A stream that lost none is not there.
+type RowsLost map[flow.StreamKey]map[string]uint64
 
 type totalsAt struct {
 	at time.Time
@@ -79,8 +84,8 @@ func NewHistory(started time.Time) *History {
 	return h
 }
 
-// Sample records the present values.
-func (h *History) Sample(now time.Time, streams []*exporter.Stream, t Totals) {
+// Sample records the present values. The caller does not change lost any more.
+func (h *History) Sample(now time.Time, streams []*exporter.Stream, t Totals, lost RowsLost) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if elapsed := now.Sub(h.latest.at).Seconds(); elapsed > 0 {
@@ -98,7 +103,7 @@ func (h *History) Sample(now time.Time, streams []*exporter.Stream, t Totals) {
 		}
 	}
 	if minute {
-		h.own.push(ownAt{now, t.ownDrops()}, lossSamples+1)
+		h.own.push(ownAt{now, t.ownDrops(), lost}, lossSamples+1)
 		h.minute = now
 	}
 	for s, p := range h.streams {
@@ -168,15 +173,29 @@ func (t *Totals) ownDrops() uint64 { return t.KernelDrops + t.OverShare }
 
 // OwnDrops returns how many datagrams this host dropped in a window that ends now, rounded up by at most a minute.
 func (h *History) OwnDrops(now time.Time, window time.Duration, t Totals) uint64 {
+	return grown(h.ownBefore(now.Add(-window)).dropped, t.ownDrops())
+}
+
+// RowsLost returns the rows of a stream that were lost in a window that ends now, rounded up by at most a minute, by
+// reason. lost are those of all streams since the start.
+func (h *History) RowsLost(now time.Time, window time.Duration, stream flow.StreamKey, lost RowsLost) map[string]uint64 {
+	if len(lost[stream]) == 0 {
+		return nil
+	}
+	return since(lost[stream], h.ownBefore(now.Add(-window)).rows[stream])
+}
+
+// ownBefore returns the latest sample that was taken before a time; without one, the first.
+func (h *History) ownBefore(at time.Time) ownAt {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before := h.own.oldest()
 	for i := range h.own.len() {
-		if sample := h.own.at(i); !sample.at.After(now.Add(-window)) {
+		if sample := h.own.at(i); !sample.at.After(at) {
 			before = sample
 		}
 	}
-	return grown(before.dropped, t.ownDrops())
+	return before
 }
 
 // Flows returns the flows per second of the last hour in n equal parts, oldest first; NaN while the collector was not

@@ -39,7 +39,7 @@ func TestHistory_ratesAndLosses(t *testing.T) {
 			s.Records.Add(10 * perTick)
 			t0.Records += 10 * perTick
 			t0.Datagrams += perTick
-			h.Sample(now, streams, t0)
+			h.Sample(now, streams, t0, nil)
 		}
 	}
 	s.Lost.Store(7) // before the first sample
@@ -75,7 +75,7 @@ func TestHistory_forgetsStreamsThatMadeRoom(t *testing.T) {
 	now := start
 	for i := range 200 {
 		now = now.Add(Every)
-		h.Sample(now, []*exporter.Stream{newStream("192.0.2.1", flow.IPFIX, now)}, Totals{})
+		h.Sample(now, []*exporter.Stream{newStream("192.0.2.1", flow.IPFIX, now)}, Totals{}, nil)
 		if len(h.streams) > 26 {
 			t.Fatalf("%d streams are remembered after %d", len(h.streams), i)
 		}
@@ -88,7 +88,7 @@ func TestHistory_lastHour(t *testing.T) {
 	for range 90 { // 7.5 minutes
 		now = now.Add(Every)
 		total.Records += 50
-		h.Sample(now, nil, total)
+		h.Sample(now, nil, total, nil)
 	}
 	points := h.Flows(180)
 	for i, p := range points {
@@ -99,7 +99,7 @@ func TestHistory_lastHour(t *testing.T) {
 	}
 	for range 2 * hourSamples {
 		now = now.Add(Every)
-		h.Sample(now, nil, total)
+		h.Sample(now, nil, total, nil)
 	}
 	if points = h.Flows(180); points[0] != 0 || points[179] != 0 || h.flows.len() != hourSamples {
 		t.Errorf("hours later: %v, %d samples", points, h.flows.len())
@@ -108,8 +108,8 @@ func TestHistory_lastHour(t *testing.T) {
 
 func TestHistory_countersThatFall(t *testing.T) {
 	h := NewHistory(start)
-	h.Sample(start.Add(Every), nil, Totals{Records: 1000, Datagrams: 100})
-	h.Sample(start.Add(2*Every), nil, Totals{Records: 400, Datagrams: 40}) // a stream was evicted
+	h.Sample(start.Add(Every), nil, Totals{Records: 1000, Datagrams: 100}, nil)
+	h.Sample(start.Add(2*Every), nil, Totals{Records: 400, Datagrams: 40}, nil) // a stream was evicted
 	if recent, _, flows := h.Totals(start.Add(2*Every), Totals{Records: 400, Datagrams: 40}); flows != 0 ||
 		recent.Datagrams != 40 {
 		t.Errorf("%v flows a second, %d datagrams", flows, recent.Datagrams)
@@ -178,7 +178,7 @@ func TestHistory_ownDrops(t *testing.T) {
 		if minute == 12 {
 			dropped.KernelDrops, dropped.OverShare = 100, 7
 		}
-		h.Sample(at(minute), nil, dropped)
+		h.Sample(at(minute), nil, dropped, nil)
 	}
 	for minute, want := range map[int]uint64{30: 0, 25: 0} {
 		if got := h.OwnDrops(at(minute+5), 10*time.Minute, dropped); got != want {
@@ -186,9 +186,45 @@ func TestHistory_ownDrops(t *testing.T) {
 		}
 	}
 	h = NewHistory(start)
-	h.Sample(at(1), nil, Totals{})
+	h.Sample(at(1), nil, Totals{}, nil)
 	if got := h.OwnDrops(at(2), 90*time.Second, dropped); got != 107 {
 		t.Errorf("in the last minutes: %d, want 107", got)
+	}
+}
+
+// What a stream lost is told for as long as its window goes back, by reason.
+func TestHistory_rowsLost(t *testing.T) {
+	victim, other := flow.StreamKey{Domain: 1}, flow.StreamKey{Domain: 2}
+	at := func(minute int) time.Time { return start.Add(time.Duration(minute) * time.Minute) }
+	h := NewHistory(start)
+	lost := func(full, age uint64) RowsLost {
+		return RowsLost{victim: {"ClickHouse, spool_full": full, "ClickHouse, spool_age": age}}
+	}
+	for minute := range 31 {
+		all := RowsLost(nil)
+		if minute >= 5 {
+			all = lost(100, 0)
+		}
+		if minute >= 22 {
+			all = lost(107, 3)
+		}
+		h.Sample(at(minute), nil, Totals{}, all)
+	}
+	for name, test := range map[string]struct {
+		minute int
+		window time.Duration
+		stream flow.StreamKey
+		want   map[string]uint64
+	}{
+		"lately": {31, 10 * time.Minute, victim,
+			map[string]uint64{"ClickHouse, spool_full": 7, "ClickHouse, spool_age": 3}},
+		"long ago": {31, 5 * time.Minute, victim,
+			map[string]uint64{"ClickHouse, spool_full": 0, "ClickHouse, spool_age": 0}},
+		"another exporter": {31, 10 * time.Minute, other, nil},
+	} {
+		if diff := cmp.Diff(test.want, h.RowsLost(at(test.minute), test.window, test.stream, lost(107, 3))); diff != "" {
+			t.Errorf("%s: (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

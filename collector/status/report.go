@@ -82,6 +82,7 @@ type Exporter struct {
 	AgentDrops     uint64            `json:"agent_drops,omitempty"`
 	CounterSamples uint64            `json:"counter_samples,omitempty"` // sFlow
 	Failed         map[string]uint64 `json:"failed,omitempty"`          // decode errors by reason
+	RowsLost       map[string]uint64 `json:"rows_lost,omitempty"`       // by destination and reason
 
 	UnknownInterfaces []uint32          `json:"unknown_interfaces,omitempty"`
 	Verdicts          []verdict.Verdict `json:"verdicts"`
@@ -120,6 +121,8 @@ type Inputs struct {
 	Facts       verdict.Collector
 
 	RowsWritten, RowsWaiting, RowsSpooled, RowsLost uint64
+
+	LostBy RowsLost // by destination and reason, as in Totals.Lost
 
 	Connections map[stream.Transport]int // open ones
 
@@ -222,6 +225,7 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 	}
 	facts.Counts, facts.Misfits = s.Counts(), s.Misfits()
 	facts.OwnDrops = h.OwnDrops(in.Now, window, in.Totals)
+	facts.RowsLost, x.RowsLost = h.RowsLost(in.Now, window, s.Key, in.LostBy), in.LostBy[s.Key]
 	for _, reading := range exporter.Readings() {
 		facts.Readings[reading] = s.TimesRead(reading)
 	}

@@ -2,7 +2,9 @@ package verdict
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +49,8 @@ type Exporter struct {
 	Recent Counts
 	// OwnDrops are datagrams of any exporter that this host dropped meanwhile: gaps in the sequence may be those.
 	OwnDrops uint64
+	// RowsLost are its rows that were lost in Window, by destination and reason.
+	RowsLost map[string]uint64
 }
 
 // Missing is a template that data waits for.
@@ -77,6 +81,7 @@ func OfExporter(e *Exporter) []Verdict {
 	var l list
 	l.templates(e)
 	l.loss(e)
+	l.rowsLost(e)
 	l.clock(e)
 	l.metadata(e)
 	l.routes(e)
@@ -181,6 +186,16 @@ func (l *list) loss(e *Exporter) {
 	if gap := e.Now.Sub(e.LastSeen); gap > silence {
 		l.add(Warning, "silent", "is it up, and does it still export to this collector?",
 			"silent since %s (%s)", moment(e.LastSeen, e.Now), Ago(gap))
+	}
+}
+
+// rowsLost finds rows that were received and found no room, or were refused.
+func (l *list) rowsLost(e *Exporter) {
+	for _, reason := range slices.Sorted(maps.Keys(e.RowsLost)) {
+		if n := e.RowsLost[reason]; n > 0 {
+			l.add(Problem, "rows_lost", "see the collector's own verdicts, and the log, for what is wrong there",
+				"%s of its rows lost in %s: %s", groups(n), span(e.Window), reason)
+		}
 	}
 }
 

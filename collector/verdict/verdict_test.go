@@ -69,6 +69,12 @@ func exporterTests() []exporterTest {
 			"more different communities and route distinguishers than its share: 3 rows without them in the last " +
 				"10 min"},
 		{"no texts left out", "texts_left_out", func(e *Exporter) { e.Recent.LeftOut = 0 }, 0, ""},
+		{"rows lost", "rows_lost", func(e *Exporter) {
+			e.RowsLost = map[string]uint64{"ClickHouse, spool_full": 1200, "Kafka, queue_full": 0}
+		}, Problem, "1,200 of its rows lost in the last 10 min: ClickHouse, spool_full"},
+		{"no rows lost", "rows_lost", func(e *Exporter) {
+			e.RowsLost = map[string]uint64{"ClickHouse, spool_full": 0}
+		}, 0, ""},
 		{"too many records", "record_limit", failed(exporter.RecordLimit, 700),
 			Problem, "more records in one datagram than it may bring: 700 records left out in the last 10 min"},
 		{"too many sets", "set_limit", failed(exporter.SetLimit, 700),

@@ -196,6 +196,20 @@ func (b *Book) Accounts() (byStream map[flow.StreamKey]Account, other Account) {
 	return byStream, b.other.clone()
 }
 
+// LostBy returns the lost rows of each stream that lost any, by reason. Streams without an account of their own are not
+// there.
+func (b *Book) LostBy() map[flow.StreamKey]map[string]uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := map[flow.StreamKey]map[string]uint64{}
+	for key, e := range b.accounts {
+		if len(e.Lost) > 0 {
+			all[key] = maps.Clone(e.Lost)
+		}
+	}
+	return all
+}
+
 // Total returns the sum of all accounts.
 func (b *Book) Total() Account {
 	b.mu.Lock()
