@@ -40,6 +40,8 @@ type BatcherOptions struct {
 	// Large reports whether a source takes more than its part at the moment: see Apart. The worker's goroutine calls
 	// it. nil: no source does.
 	Large func(source flow.Addr) bool
+	// Settled reports whether a source has been heard for long. The worker's goroutine calls it. nil: it is not known.
+	Settled func(source flow.Addr) bool
 	// Handed is called after a batch was handed over, by the worker's goroutine. The worker waits for it. nil: nobody.
 	Handed func()
 }

@@ -15,8 +15,8 @@ import (
 // In a period, which ends after periodRows rows or a second, whichever is first, known exporters divide one half of
 // what may be brought among themselves, and all exporters have the other half. Those are known that brought texts in
 // the first two periods; of those that come later one each joinEvery is, so that any number of forged sources leaves
-// each router its part. A text counts once a block, for the exporter that brings it first. What goes beyond is left out
-// of its row.
+// each router its part. Exporters that have been heard for long are known at once, and before others. A text counts once
+// a block, for the exporter that brings it first. What goes beyond is left out of its row.
 //
 // Routers do not reach this: 50,000 rows may bring more communities than the internet has (60,000 to 100,000). Fewer
 // rows may bring fewer, but always more than their routes have: a route has some ten, most routes have the same ones,
@@ -26,6 +26,9 @@ import (
 // It belongs to the worker's goroutine. It is looked at only for a text that the block does not have, and allocates
 // only for exporters that are new. The zero value is ready for use.
 type Texts struct {
+	// Settled reports whether a source has been heard for long; nil: it is not known.
+	Settled func(source flow.Addr) bool
+
 	rows    int   // of the blocks that are done
 	first   int   // how many rows there were when the period began
 	began   int64 // the receipt of its first row, in Unix nanoseconds
@@ -70,7 +73,9 @@ func (t *Texts) admit(r *enrich.Row, rows int) bool {
 		t.begin(received, t.rows+rows)
 	}
 	t.half = halfOfNone + max(0, t.rows+rows-t.first)
-	t.from = t.known[r.Flow.Source]
+	if t.from = t.known[r.Flow.Source]; t.from == nil && len(t.known) < maxBringers && t.settled(r.Flow.Source) {
+		t.from = t.know(r.Flow.Source, received)
+	}
 	switch {
 	case t.from != nil:
 		if t.from.latest = received; t.from.texts < t.half/len(t.known) {
@@ -105,8 +110,9 @@ func (t *Texts) begin(received int64, rows int) {
 		t.fresh, t.earlier = map[flow.Addr]struct{}{}, map[flow.Addr]struct{}{}
 	}
 	t.began, t.first, t.free = received, rows, 0
+	full := t.Settled != nil && len(t.known) == maxBringers
 	for source, x := range t.known {
-		if x.texts = 0; received-x.latest > int64(silentBringer) {
+		if x.texts = 0; received-x.latest > int64(silentBringer) || full && !t.settled(source) {
 			delete(t.known, source)
 		}
 	}
@@ -128,11 +134,21 @@ func (t *Texts) join(received int64) {
 		if len(t.known) == maxBringers {
 			return
 		}
-		t.known[source], t.joined = &bringer{latest: received}, received
+		t.joined = received
+		t.know(source, received)
 		if !all {
 			return
 		}
 	}
+}
+
+func (t *Texts) settled(source flow.Addr) bool { return t.Settled != nil && t.Settled(source) }
+
+// know makes a source known.
+func (t *Texts) know(source flow.Addr, received int64) *bringer {
+	x := &bringer{latest: received}
+	t.known[source] = x
+	return x
 }
 
 // done is called when a block of so many rows is emptied.

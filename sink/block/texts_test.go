@@ -143,6 +143,38 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// A router that was heard for long in the last run loses no text in a flood that goes on when the collector starts, from
+// the first row on, even if the flood takes all places of known exporters first.
+func TestTexts_settled(t *testing.T) {
+	for _, sources := range []int{1, 40, 1000} {
+		t.Run(fmt.Sprint(sources), func(t *testing.T) {
+			b := newBringing(50_000)
+			settled := flow.AddrFrom4([4]byte{10, 0, 0, router})
+			b.ext.texts.Settled = func(source flow.Addr) bool { return source == settled }
+			for n := range 5000 {
+				for k := range 25 {
+					b.add(attacker+(n+k)%sources, 0, random(50)...)
+				}
+				b.add(router, time.Second/200, ofRouter(n)...)
+			}
+			if lost := b.leftOut[settled]; lost > 0 || len(b.leftOut) == 0 {
+				t.Errorf("%d rows of the router lack communities, and those of %d sources", lost, len(b.leftOut))
+			}
+			// All places are taken, by sources that come again, before the router is heard for long.
+			b.ext.texts.Settled = nil
+			for n := range 5000 {
+				b.add(attacker+n%(2*maxBringers), time.Minute/5, random(1)...)
+			}
+			b.ext.texts.Settled = func(source flow.Addr) bool { return source == settled }
+			b.record.Received += int64(time.Second)
+			b.add(attacker, 0, random(1)...)
+			if b.add(router, 0, ofRouter(0)...); b.ext.texts.known[settled] == nil {
+				t.Errorf("the router has none of the %d places", len(b.ext.texts.known))
+			}
+		})
+	}
+}
+
 // Routers that make as many rows as a worker can take lose nothing.
 func TestTexts_busyRouters(t *testing.T) {
 	for _, routers := range []int{1, 10, 200} {

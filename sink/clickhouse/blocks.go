@@ -29,6 +29,8 @@ type BlocksOptions struct {
 	MaxAge       time.Duration // or when its first row is this old
 	// Apart says which rows have blocks of their own.
 	Apart sink.Apart
+	// Settled says which sources have been heard for long; nil: it is not known.
+	Settled func(source flow.Addr) bool
 	// TokenPrefix begins every block's deduplication token. It must differ between workers and between runs.
 	TokenPrefix string
 	// Deliver receives an encoded block; it must not block. Buffer returns memory for encoding the next one.
@@ -87,6 +89,7 @@ const (
 // NewBlocks returns an empty block.
 func NewBlocks(o BlocksOptions) *Blocks {
 	b := &Blocks{o: o, query: InsertByName(o.Database, o.Table), oddDays: make([]int64, 0, OddDays)}
+	b.texts.Settled = o.Settled
 	b.begin(&b.recent)
 	if o.TrafficTable != "" {
 		b.traffic = newTrafficBlocks(&b.o)

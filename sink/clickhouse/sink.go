@@ -97,7 +97,7 @@ func (s *Sink) Batcher(o sink.BatcherOptions) sink.Batcher {
 	}
 	b := s.o.Blocks
 	b.TokenPrefix, b.Buffer, b.Deliver = fmt.Sprintf("%s-%d", s.o.Run, o.Worker), s.buffer, s.writer.Enqueue
-	b.Apart = sink.Apart{Large: o.Large, Pressed: s.writer.Pressed}
+	b.Apart, b.Settled = sink.Apart{Large: o.Large, Pressed: s.writer.Pressed}, o.Settled
 	if !o.Ageing {
 		b.MaxAge = math.MaxInt64
 	}
