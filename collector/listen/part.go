@@ -19,6 +19,8 @@ const (
 	// believed is for how many seconds a census is believed: a worker without datagrams makes none. It is also for how
 	// long costs are too low after datagrams were dropped.
 	believed = 3
+	// settledTenure is the least tenure of settled sources.
+	settledTenure = 60
 )
 
 // among makes shares judge what is large by the sources of all of them. It is called before they are used.
@@ -34,10 +36,20 @@ func among(shares []*Share) {
 
 // Large reports whether a source takes more than its part: more than the mean of all that have been heard for long,
 // among whom all other sources of a worker together count as one. A source that has not been heard for long is large,
-// so that forged ones cannot lower the mean.
+// so that forged ones cannot lower the mean. It stays so while Large is called, however long that is, because it may be
+// what there is too much of.
 func (s *Share) Large(from netip.Addr) bool {
+	s.asked = s.second
 	s.find(from)
 	return !s.latest.known.judged() || s.latest.known.large
+}
+
+// Settled reports whether a source has been heard for long: for a minute, and for an eighth as long as the oldest one,
+// in this run or in earlier ones.
+func (s *Share) Settled(from netip.Addr) bool {
+	s.find(from)
+	at := s.latest.known
+	return at != nil && at.tenure >= settledTenure && at.tenure >= s.longest/seniority
 }
 
 // takeCensus finds out which sources are large. It is called every second, before costs are halved. While datagrams are
@@ -45,15 +57,17 @@ func (s *Share) Large(from netip.Addr) bool {
 // stays so.
 func (s *Share) takeCensus() {
 	dropping := s.second <= s.limited+believed
-	longest := uint16(0)
-	s.eachKnown(func(at *knownSource) { longest = max(longest, at.tenure) })
+	s.longest = 0
+	s.eachKnown(func(at *knownSource) { s.longest = max(s.longest, at.tenure) })
+	// Where nobody has been heard for long, everybody is new.
+	lasting := s.second <= s.asked+believed && s.longest >= settledTenure
 	others, sum, n := float64(s.budget), 0.0, uint64(0)
 	s.eachKnown(func(at *knownSource) {
-		young := !at.judged() || at.tenure < longest/seniority
-		at.large = young || at.large && dropping
+		at.young = !at.judged() || at.tenure < s.longest/seniority || at.young && lasting
+		at.large = at.young || at.large && dropping
 		switch {
 		case !at.judged(): // its cost is in the budget
-		case young:
+		case at.young:
 			others += float64(at.cost)
 		case at.cost >= 1:
 			sum += float64(at.cost)

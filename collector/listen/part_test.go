@@ -2,8 +2,11 @@ package listen
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // heard is a source that gives records every second from one second to another.
@@ -70,6 +73,91 @@ func TestLarge(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Sources that come while rows are set apart stay new for as long as that goes on, one that was there before does not
+// become new, and afterwards all are compared with each other. Each of the new ones takes less than the router.
+func TestLarge_newWhileSetApart(t *testing.T) {
+	router := netip.MustParseAddr("192.0.2.1")
+	flood := func(n int) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(n)}) }
+	for name, test := range map[string]struct {
+		begins int  // the second in which rows begin to be set apart
+		large  bool // the new source is, long after
+	}{
+		"heard for long before":   {190, true},
+		"from the very beginning": {0, false}, // nobody is older
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := NewShare()
+			at := 0
+			second := func(asked bool) {
+				s.begin(time.Duration(at)*time.Second, 0)
+				for range 20 {
+					s.Charge(router, time.Millisecond, 60_000, 10)
+				}
+				for n := range 200 * min(1, at/(test.begins+5)) {
+					s.Charge(flood(n%100), time.Millisecond, 60_000, 10)
+				}
+				if asked {
+					s.Large(router)
+				}
+				at++
+			}
+			for at < 2000 {
+				second(at >= test.begins)
+			}
+			if got := s.Large(flood(1)); got != test.large {
+				t.Errorf("a new source is large: %t", got)
+			}
+			if got := s.Large(router); got == test.large {
+				t.Errorf("the router is large: %t", got)
+			}
+			for range believed + 2 {
+				second(false)
+			}
+			if s.Large(flood(1)) {
+				t.Error("it is large although it takes less than the router, and no rows are set apart")
+			}
+		})
+	}
+}
+
+// Who was heard for long is known after a restart: a flood that goes on at that time is new, and the routers are not.
+func TestTenures(t *testing.T) {
+	const router, flood = "192.0.2.1", "203.0.113.1"
+	now := time.Unix(1_700_000_000, 0)
+	s := NewShare()
+	charge(s, 100, heard{router, 0, 97, time.Millisecond}, heard{"2001:db8::1", 0, 99, time.Millisecond},
+		heard{"192.0.2.9", 50, 50, time.Millisecond})
+	saved := s.Tenures(now)
+	slices.SortFunc(saved, func(a, b Tenure) int { return a.Source.Compare(b.Source) })
+	want := []Tenure{{netip.MustParseAddr(router), 98, now.Add(-3 * time.Second).UnixNano()},
+		{netip.MustParseAddr("2001:db8::1"), 100, now.Add(-time.Second).UnixNano()}}
+	if diff := cmp.Diff(want, saved, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+	next := NewShare()
+	next.Restore(append(saved, Tenure{}, Tenure{Source: netip.MustParseAddr("192.0.2.8"), Seconds: 1}))
+	next.begin(0, 0)
+	if next.Large(netip.MustParseAddr(router)) || !next.Settled(netip.MustParseAddr(router)) {
+		t.Error("the router is not known after the restart")
+	}
+	if all := next.Tenures(now); len(all) > 0 {
+		t.Errorf("heard in this run: %v", all)
+	}
+	charge(next, 10, heard{router, 0, 9, time.Millisecond}, heard{flood, 0, 9, 5 * time.Millisecond})
+	if next.Large(netip.MustParseAddr(router)) || !next.Large(netip.MustParseAddr(flood)) ||
+		next.Settled(netip.MustParseAddr(flood)) || next.Settled(netip.MustParseAddr("192.0.2.8")) {
+		t.Error("the flood is not new, or the router is")
+	}
+	if all := next.Tenures(now); len(all) != 2 {
+		t.Errorf("heard in this run: %v", all)
+	}
+	charge(next, silentFor+20)
+	next.begin((silentFor+20)*time.Second, 0)
+	if next.Settled(netip.MustParseAddr("2001:db8::1")) {
+		t.Error("a source of the last run that does not send is not forgotten")
 	}
 }
 

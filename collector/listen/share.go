@@ -33,6 +33,8 @@ type Share struct {
 	pressed float64   // as if the receive buffer were this full, because of the memory for rows
 	spares  bool      // only the memory for rows is overloaded, not the worker: sources that are not large keep all
 	limited uint32    // the latest second with levels
+	asked   uint32    // the latest second in which rows were set apart
+	longest uint16    // tenure of a source
 	usual   float64   // above which cost sources are large
 	census  census
 	all     []*census // of all workers
@@ -52,6 +54,7 @@ type knownSource struct {
 	seen   uint32  // the second in which it last gave a record
 	tenure uint16  // in how many seconds it did; 0: the entry is free
 	large  bool    // see Large
+	young  bool    // it has not been heard for long
 }
 
 // bucket holds the unknown sources with the same hash.
@@ -166,9 +169,7 @@ func (s *Share) Charge(from netip.Addr, took time.Duration, size, records int) {
 	}
 	if at != nil && records > 0 && at.seen != s.second {
 		at.seen = s.second
-		if at.tenure < math.MaxUint16 {
-			at.tenure++
-		}
+		at.longer()
 		if at.tenure == knownTenure {
 			s.separate(at, s.latest.bucket)
 		}
@@ -260,9 +261,7 @@ func (s *Share) join(a sourceAddr) *knownSource {
 	if at.judged() {
 		return nil
 	}
-	*at = knownSource{addr: a}
-	at.tenure = 1
-	at.seen = s.second
+	*at = knownSource{addr: a, tenure: 1, seen: s.second, young: true, large: true}
 	return at
 }
 

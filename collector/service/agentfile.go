@@ -2,10 +2,8 @@ package service
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -13,7 +11,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/metranova/flow-collector/collector/diskfile"
 	"github.com/metranova/flow-collector/decoder/sflow"
 )
 
@@ -34,11 +31,8 @@ type savedAgents struct {
 // agentsVersion is the version of files that are written. Others are not read.
 const agentsVersion = 1
 
-// The limits of the file: of what is read, and of what is written. A binding takes some 120 bytes.
-const (
-	maxAgentFile = 16 << 20
-	maxBindings  = 1 << 16
-)
+// maxBindings limits what is written. A binding takes some 120 bytes.
+const maxBindings = 1 << 16
 
 // openAgentFile binds agents as they were in the last run.
 func openAgentFile(path string, expiry time.Duration, agents *sflow.Agents, log *zap.Logger) *agentFile {
@@ -53,18 +47,9 @@ func openAgentFile(path string, expiry time.Duration, agents *sflow.Agents, log 
 }
 
 func (f *agentFile) read() (all []sflow.Binding, err error) {
-	file, err := os.Open(f.path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
 	var saved savedAgents
-	err = json.NewDecoder(io.LimitReader(file, maxAgentFile)).Decode(&saved)
-	if err == nil && saved.Version != agentsVersion {
-		err = fmt.Errorf("version %d: only version %d is understood", saved.Version, agentsVersion)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.path, err)
+	if err := readSaved(f.path, agentsVersion, &saved, &saved.Version); err != nil {
+		return nil, err
 	}
 	return saved.Agents, nil
 }
@@ -89,14 +74,7 @@ func (f *agentFile) write(now time.Time) error {
 	if _, err := os.Stat(f.path); len(all) == 0 && errors.Is(err, fs.ErrNotExist) {
 		return nil // a collector without sFlow has no such file
 	}
-	text, err := json.Marshal(savedAgents{agentsVersion, all})
-	if err == nil {
-		err = diskfile.Replace(f.path, func(w io.Writer) error {
-			_, err := w.Write(append(text, '\n'))
-			return err
-		})
-	}
-	if err != nil {
+	if err := writeSaved(f.path, savedAgents{agentsVersion, all}); err != nil {
 		return fmt.Errorf("save sources of sFlow agents: %w", err)
 	}
 	return nil

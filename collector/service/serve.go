@@ -22,7 +22,6 @@ import (
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/tap"
 	"github.com/metranova/flow-collector/decoder/exporter"
-	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/message"
@@ -133,11 +132,12 @@ func tuneRuntime(workers int) (undo func()) {
 func (s *service) receive(in *intake, failed failures) *sync.WaitGroup {
 	presses := make([]*press, len(in.listeners))
 	for n, l := range in.listeners {
-		p := &press{workers: s.workers, outputs: s.outputs, share: l.Share()}
+		p := &press{workers: s.workers, outputs: s.outputs, share: l.Share(), number: n}
 		presses[n] = p
+		p.restore()
 		p.worker = s.workers.add(pipeline.Options{
 			Share: l.Share(), Sinks: s.outputs.batchers(sink.BatcherOptions{
-				Worker: n, Ageing: true, Large: p.large,
+				Worker: n, Ageing: true, Large: p.large, Settled: p.settled,
 			}, func(*output) { p.update() }),
 		})
 	}
@@ -229,37 +229,13 @@ func (s *service) awaitMetadata(atMost time.Duration) {
 func receiveDatagrams(l *listen.Worker, p *press, f *forward.Forwarder) error {
 	w := p.worker
 	defer w.Finish()
+	defer func() { p.save(time.Now()) }()
 	return l.Run(func(datagrams []exporter.Datagram, now time.Time) {
 		f.Send(datagrams, now)
 		w.Process(datagrams, now)
 	}, func(now time.Time) {
 		w.Tick(now)
 		p.update()
+		p.saveNow(now)
 	})
-}
-
-// press tells a listener how full the outputs are when neither the server nor the disk keeps up with rows. The listener
-// then drops datagrams of the sources that send most, before blocks are dropped that hold rows of all sources.
-type press struct {
-	workers *workers
-	outputs outputs
-	worker  *pipeline.Worker
-	share   *listen.Share
-
-	own, all uint64 // rows at the latest update, of the worker and of all workers
-}
-
-// large reports whether a source takes more than its part.
-func (p *press) large(source flow.Addr) bool { return p.share.Large(source.Netip()) }
-
-// update is called by the worker's goroutine after each block and about once a second.
-func (p *press) update() {
-	own, all := p.worker.Rows(), p.workers.rows()
-	ownMore, allMore := own-p.own, all-p.all
-	p.own, p.all = own, all
-	full := p.outputs.fullness()
-	if ownMore*uint64(len(p.workers.all)) < allMore {
-		full = 0 // another worker makes more of the rows
-	}
-	p.share.Press(full)
 }

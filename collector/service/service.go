@@ -118,8 +118,8 @@ func (s *service) refreshMetadata() {
 	}
 }
 
-// keepTemplates has workers begin with the templates of the last run, and with its sources of sFlow agents, and saves
-// those of this one now and then. It is called before workers are added.
+// keepTemplates has workers begin with the templates of the last run, its sources of sFlow agents and its exporters, and
+// saves those of this one now and then. It is called before workers are added.
 func (s *service) keepTemplates() {
 	every := s.cfg.Decoder.SaveTemplates
 	if every <= 0 {
@@ -130,6 +130,8 @@ func (s *service) keepTemplates() {
 	s.workers.templates = file
 	s.workers.agentFile = openAgentFile(filepath.Join(s.cfg.Metadata.CacheDir, "agents.json"),
 		s.cfg.Decoder.TemplateExpiry, &s.workers.agents, s.log.Named("agents"))
+	s.workers.tenures = openTenureFile(filepath.Join(s.cfg.Metadata.CacheDir, "tenures.json"),
+		s.cfg.Decoder.TemplateExpiry, s.log.Named("exporters"))
 	s.background.Go(func() {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
@@ -144,7 +146,7 @@ func (s *service) keepTemplates() {
 	})
 }
 
-// writeTemplates saves what changed of the templates, and the sources of sFlow agents, if they are kept.
+// writeTemplates saves what changed of the templates, the sources of sFlow agents and the exporters, if they are kept.
 func (s *service) writeTemplates() {
 	if s.workers.templates == nil {
 		return
@@ -154,6 +156,9 @@ func (s *service) writeTemplates() {
 	}
 	if err := s.workers.agentFile.write(time.Now()); err != nil {
 		s.log.Error("sources of sFlow agents are not saved", zap.Error(err))
+	}
+	if err := s.workers.tenures.write(time.Now()); err != nil {
+		s.log.Error("for how long exporters were heard is not saved", zap.Error(err))
 	}
 }
 

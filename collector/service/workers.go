@@ -37,6 +37,7 @@ type workers struct {
 	lookedUp  *enrich.LookUps // of all workers, by exporter
 	templates *templateFile   // nil: templates are not kept over a restart
 	agentFile *agentFile      // of agents; nil where templates is
+	tenures   *tenureFile     // for how long sources were heard; nil where templates is
 	all       []*pipeline.Worker
 }
 
