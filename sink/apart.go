@@ -40,8 +40,11 @@ func (a *Apart) ofLarge(source flow.Addr) bool {
 
 // How full the spool, or the queue in front of it, is when batches are set apart: from half of the queue on, batches
 // move to disk. Without a spool, unspooledQueue is. What waits by then is of all sources: it must be less than half of
-// all that may wait, so that it is not dropped before the rest. This is so with a spool of eight times the queue.
-const pressedSpool, pressedQueue, unspooledQueue = 0.125, 0.5, 0.25
+// all that may wait, so that it is not dropped before the rest. This is so with a spool of LeastSpool times the queue.
+const pressedSpool, pressedQueue, unspooledQueue = 1.0 / LeastSpool, 0.5, 0.25
+
+// LeastSpool is how many times larger than the queue before it a spool should be.
+const LeastSpool = 8
 
 // Pressed reports whether there may soon be no room for what waits: used is how much of the queue is in use, from 0 to
 // 1; disk is nil where there is no spool. It takes no lock.

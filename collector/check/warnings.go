@@ -11,6 +11,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/sink"
 )
 
 // A configWarning is about a setting that works but is careless.
@@ -52,9 +53,13 @@ func warnings(cfg *config.Config) []configWarning {
 		}
 	}
 	serverWarnings(cfg, add)
-	for _, sink := range setup.Sinks(cfg) {
-		for _, w := range sink.Warnings {
+	for _, s := range setup.Sinks(cfg) {
+		for _, w := range s.Warnings {
 			add(w.Key, "%s", w.Text)
+		}
+		if d := &s.Spool; s.Used && d.Path != "" && d.MaxBytes/sink.LeastSpool < d.QueueBytes {
+			add(d.Key, "it is less than %d times %s: when it is full under a flood, rows of exporters that behave are "+
+				"dropped with the flood's", sink.LeastSpool, d.QueueKey)
 		}
 	}
 	for i := range cfg.Metadata.Registries {

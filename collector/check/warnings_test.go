@@ -70,6 +70,39 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// A spool that is small for its queue drops blocks with rows of all sources.
+func TestWarnings_smallSpool(t *testing.T) {
+	for name, test := range map[string]struct {
+		path         string
+		spool, queue int
+		topic        string
+		want         []string
+	}{
+		"eight queues":    {"spool", 512 << 20, 64 << 20, "", nil},
+		"less":            {"spool", 511 << 20, 64 << 20, "", []string{"spool.max_bytes"}},
+		"a larger queue":  {"spool", 512 << 20, 65 << 20, "", []string{"spool.max_bytes"}},
+		"no spool":        {"", 1 << 20, 64 << 20, "", nil},
+		"two sinks, less": {"spool", 1 << 20, 64 << 20, "flows", []string{"spool.max_bytes", "kafka.spool_max_bytes"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testkit.ConfigFor(t, "LISTEN=127.0.0.1:2055")
+			cfg.Spool.Path, cfg.Spool.MaxBytes, cfg.Batch.QueueBytes = test.path, test.spool, test.queue
+			cfg.Kafka.Topic, cfg.Kafka.SpoolPath = test.topic, test.path
+			cfg.Kafka.SpoolMaxBytes, cfg.Kafka.QueueBytes = test.spool, test.queue
+			var got []string
+			for _, w := range warnings(cfg) {
+				got = append(got, w.key)
+				if !strings.Contains(w.text, "8 times") {
+					t.Errorf("warned of %s: %s", w.key, w.text)
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("warned of %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func TestWarnings_secretsInReadableFiles(t *testing.T) {
 	for _, test := range []struct {
 		text string

@@ -22,7 +22,7 @@ func clickHouseSink(cfg *config.Config) Sink {
 		},
 		Used: true, Takes: cfg.Server.Flows,
 		Spool: SpoolDirectory{What: "spool", Path: cfg.Spool.Path, PathKey: "spool.path", MaxBytes: cfg.Spool.MaxBytes,
-			Key: "spool.max_bytes", Log: "spool"},
+			Key: "spool.max_bytes", Log: "spool", QueueBytes: cfg.Batch.QueueBytes, QueueKey: "batch.queue_bytes"},
 		Open: func(p Parts) (sink.Sink, error) {
 			return clickhouse.NewSink(p.Conn, ClickHouseSinkOptions(cfg, p)), nil
 		},

@@ -47,6 +47,9 @@ type SpoolDirectory struct {
 	MaxBytes int
 	Key      string // the setting of MaxBytes
 	Log      string // name of its log
+	// QueueBytes limits what waits in memory before it, and QueueKey is its setting.
+	QueueBytes int
+	QueueKey   string
 }
 
 // Parts are what a sink is opened with.
