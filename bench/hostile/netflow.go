@@ -59,6 +59,8 @@ var (
 	flowWide = append(flow36[:20:20], 5, 1, 6, 1, 58, 2, 59, 2, 56, 6, 80, 6, 18, 4, 95, 4)
 	// flowRD has in addition the route distinguisher of the flow's VPN.
 	flowRD = append(flow20[:12:12], 90, 8)
+	// flowAll has nearly all that a row can hold: flowWide, the BGP next hop, the distinguisher and MPLS labels.
+	flowAll = append(flowWide[:36:36], 63, 16, 90, 8, 70, 3, 71, 3, 72, 3, 73, 3, 74, 3, 75, 3)
 )
 
 // template returns a template record of elements and their lengths.

@@ -11,6 +11,16 @@ func agents(*maker) func(int) []byte {
 	return func(i int) []byte { return words(nil, 5, 1, uint32(i), 0, 1, 1000, 0) }
 }
 
+// agentSamples has a sample of another agent in each.
+func agentSamples(m *maker) func(int) []byte {
+	next := samples(1)(m)
+	return func(i int) []byte {
+		b := next(i)
+		words(b[:8], uint32(i))
+		return b
+	}
+}
+
 // samples has a sampled_ipv4 in each.
 func samples(atOnce int) func(*maker) func(int) []byte {
 	return func(m *maker) func(int) []byte {
