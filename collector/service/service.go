@@ -118,8 +118,8 @@ func (s *service) refreshMetadata() {
 	}
 }
 
-// keepTemplates has workers begin with the templates of the last run, its sources of sFlow agents and its exporters, and
-// saves those of this one now and then. It is called before workers are added.
+// keepTemplates has workers begin with the templates of the last run, its sources of sFlow agents and its exporters,
+// and saves those of this one now and then. It is called before workers are added.
 func (s *service) keepTemplates() {
 	every := s.cfg.Decoder.SaveTemplates
 	if every <= 0 {

@@ -54,7 +54,9 @@ func TestTenureFile(t *testing.T) {
 	if logs.Len() > 0 {
 		t.Errorf("said %v", logs.All())
 	}
-	for _, text := range []string{`{"version":1,"sources":[{"source":"192.0.2.1",`, `{"version":2,"sources":[]}`, "[]"} {
+	for _, text := range []string{
+		`{"version":1,"sources":[{"source":"192.0.2.1",`, `{"version":2,"sources":[]}`, "[]",
+	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -178,7 +178,9 @@ func (h *History) OwnDrops(now time.Time, window time.Duration, t Totals) uint64
 
 // RowsLost returns the rows of a stream that were lost in a window that ends now, rounded up by at most a minute, by
 // reason. lost are those of all streams since the start.
-func (h *History) RowsLost(now time.Time, window time.Duration, stream flow.StreamKey, lost RowsLost) map[string]uint64 {
+func (h *History) RowsLost(
+	now time.Time, window time.Duration, stream flow.StreamKey, lost RowsLost,
+) map[string]uint64 {
 	if len(lost[stream]) == 0 {
 		return nil
 	}

@@ -222,7 +222,8 @@ func TestHistory_rowsLost(t *testing.T) {
 			map[string]uint64{"ClickHouse, spool_full": 0, "ClickHouse, spool_age": 0}},
 		"another exporter": {31, 10 * time.Minute, other, nil},
 	} {
-		if diff := cmp.Diff(test.want, h.RowsLost(at(test.minute), test.window, test.stream, lost(107, 3))); diff != "" {
+		got := h.RowsLost(at(test.minute), test.window, test.stream, lost(107, 3))
+		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s: (-want +got):\n%s", name, diff)
 		}
 	}
