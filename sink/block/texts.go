@@ -15,8 +15,8 @@ import (
 // In a period, which ends after periodRows rows or a second, whichever is first, known exporters divide one half of
 // what may be brought among themselves, and all exporters have the other half. Those are known that brought texts in
 // the first two periods; of those that come later one each joinEvery is, so that any number of forged sources leaves
-// each router its part. Exporters that have been heard for long are known at once, and before others. A text counts once
-// a block, for the exporter that brings it first. What goes beyond is left out of its row.
+// each router its part. Exporters that have been heard for long are known at once, and before others. A text counts
+// once a block, for the exporter that brings it first. What goes beyond is left out of its row.
 //
 // Routers do not reach this: 50,000 rows may bring more communities than the internet has (60,000 to 100,000). Fewer
 // rows may bring fewer, but always more than their routes have: a route has some ten, most routes have the same ones,

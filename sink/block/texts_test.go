@@ -143,8 +143,8 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// A router that was heard for long in the last run loses no text in a flood that goes on when the collector starts, from
-// the first row on, even if the flood takes all places of known exporters first.
+// A router that was heard for long in the last run loses no text in a flood that goes on when the collector starts,
+// from the first row on, even if the flood takes all places of known exporters first.
 func TestTexts_settled(t *testing.T) {
 	for _, sources := range []int{1, 40, 1000} {
 		t.Run(fmt.Sprint(sources), func(t *testing.T) {
