@@ -136,7 +136,7 @@ func (t *traffic) end(ctx context.Context) (*Live, error) {
 		return nil, s.err
 	}
 	t.live.Sent = uint64(s.Flows)
-	for last, changed := uint64(0), time.Now(); time.Since(changed) < 30*time.Second; time.Sleep(time.Second) {
+	for last, changed := uint64(0), time.Now(); time.Since(changed) < time.Minute; time.Sleep(3 * time.Second) {
 		n, err := t.r.liveRows(ctx)
 		if err != nil {
 			return nil, err
