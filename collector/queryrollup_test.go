@@ -33,7 +33,7 @@ func TestQueryRollup(t *testing.T) {
 		table, want string
 	}{
 		"an AS of one device": {rollupQuery{by: "src_as_id", where: "device_id = 'r1' AND src_as_id != 3"},
-			"rollup_src_as_1d",
+			"rollup_edge_src_as_1d",
 			"1\t1000\t4996000\t1000\n"},
 		"by what only rows have": {rollupQuery{by: "src_port", where: "device_id = 'r0' AND src_as_id = 2", top: 1},
 			"data_flow", "2\t334\t"},
@@ -60,7 +60,7 @@ func TestQueryRollup(t *testing.T) {
 	if err := r.run(t.Context(), cfg, "TSV", &rows, &notes); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(rows.String(), "\n"); n < 100 || !strings.HasPrefix(notes.String(), "rollup_src_as_1h") {
+	if n := strings.Count(rows.String(), "\n"); n < 100 || !strings.HasPrefix(notes.String(), "rollup_edge_src_as_1h") {
 		t.Errorf("%d rows from %s", n, notes.String())
 	}
 }

@@ -53,7 +53,7 @@ func TestRollups(t *testing.T) {
 	if got := command(false); !strings.Contains(got, "peer         on   has all rows: 5m 2 rows") {
 		t.Errorf("after filling the list is %q", got)
 	}
-	if got := testkit.Ask(t, cfg, "SELECT sum(flow_count) FROM rollup_peer_1d"); got != "1000" {
+	if got := testkit.Ask(t, cfg, "SELECT sum(flow_count) FROM rollup_interface_peer_1d"); got != "1000" {
 		t.Errorf("%s flows in the rollup", got)
 	}
 }

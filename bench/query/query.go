@@ -264,7 +264,7 @@ spool: {path: spool}
 quarantine: {path: quarantine}
 metadata: {dir: %q, cache_dir: %q}
 policy: {originator: %s, level: %q, scopes: [%q]}
-flow: {ttl: "", rollups: [%s], rollup_ttl: {1m: "", 5m: "", 1h: "", 1d: ""}}
+flow: {ttl: "", rollups: [%s], rollup_ttl: {1m: "", 5m: "", 1h: "", 6h: "", 1d: ""}}
 `, r.listen, page, filepath.Join(r.o.Dir, "data"), r.store, engine, filepath.Join(r.o.Dir, "metadata"),
 		filepath.Join(r.o.Dir, "caches"), originator, level, scope, on)
 	path := filepath.Join(r.o.Dir, "collector.yml")

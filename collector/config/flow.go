@@ -83,8 +83,8 @@ func flowKeys(c *Config) []key {
 				"schema rollups fill."},
 		{path: "flow.rollup_ttl", field: c.rollupTTLs(),
 			example: "rollup_ttl: {5m: 1 YEAR}",
-			help: "How long rows of these rollups are kept, by step. Without: 1m 7 DAY, 5m 90 DAY, 1h 5 YEAR, 1d 10 " +
-				"YEAR."},
+			help: "How long rows of these rollups are kept, by step. Without: 1m 7 DAY, 5m 90 DAY, 1h and 6h 5 YEAR, " +
+				"1d 10 YEAR."},
 		{path: "flow.view_settings", field: c.eachView(),
 			example: "view_settings: {edge_as_5m_ttl: 1 YEAR}",
 			help: "Settings of one rollup, KIND_WINDOW_SETTING: table, ttl, ttl_column, partition_by, " +

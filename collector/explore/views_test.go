@@ -144,7 +144,7 @@ func testOdd(t *testing.T, e *Explorer) {
 	e.Planner.SetSources(whole)
 	b := ask(t, e, address)
 	if lines(a, 1) != lines(b, 1) || a.Table() != "data_flow" || b.Table() == "data_flow" ||
-		!strings.Contains(a.Query.Source.Line(), "rollup_src_as_1h") {
+		!strings.Contains(a.Query.Source.Line(), "rollup_edge_src_as_1h") {
 		t.Errorf("half filled: %s from %s; filled: %s from %s", lines(a, 1), a.Query.Source.Line(), lines(b, 1),
 			b.Table())
 	}

@@ -28,6 +28,9 @@ type Source struct {
 	Columns map[string]string
 	// Later are columns of Columns that older rows may not have yet.
 	Later []string
+	// Largest are the dimensions of which the table has the largest alone; nil: it has all. Only ChooseLargest returns
+	// a table with them.
+	Largest []string
 	// From is when its rows begin: before that time it is not complete. The zero time: it has all.
 	From time.Time
 	// Kept is how long its rows are kept; 0 is for ever.
@@ -132,8 +135,8 @@ func compareCost(a, b Source) int {
 	return 0
 }
 
-// Cost is what reading a table saves: about how many flows a minute of its rows stand for.
-func (s *Source) Cost() float64 { return max(s.Shrink, 1) * max(s.Step.Minutes(), 1) }
+// Cost is what reading a table saves: about how many flows one of its rows stands for.
+func (s *Source) Cost() float64 { return max(s.Shrink, 1) }
 
 // missing is a dimension that the table does not have; "" if it has all.
 func (s *Source) missing(dimensions []string) string {
@@ -164,6 +167,9 @@ func (s *Source) beginText(now time.Time) string {
 
 // cannot says why a table cannot answer a question, whatever rows it has; "" if it can.
 func (s *Source) cannot(q *Question) string {
+	if len(s.Largest) > 0 {
+		return "has the largest alone"
+	}
 	if d := s.missing(q.Filters); d != "" {
 		return "has no " + d
 	}
@@ -240,7 +246,9 @@ func (s *Settings) Sources() []Source {
 	for _, r := range s.rollups() {
 		for _, step := range r.Steps {
 			source := Source{Table: r.Table(step), Set: r.Name, Step: stepDuration(step), Columns: map[string]string{},
-				Kept: s.rollupTTL(step).Duration(), Shrink: float64(r.Shrink)}
+				Kept: s.rollupTTL(step).Duration(), Largest: r.Largest,
+				// Wider steps have as many keys more or less.
+				Shrink: float64(r.Shrink) * float64(stepDuration(step)/stepDuration(r.Steps[0]))}
 			for _, d := range r.Dimensions {
 				source.Columns[d] = ident(columnName(d))
 			}

@@ -36,28 +36,28 @@ func TestChoose(t *testing.T) {
 		"steps of 90 s": {q: Question{Dimensions: []string{"device_id"}, From: ago(day), To: now,
 			Step: 90 * time.Second}, want: "data_flow"},
 		"30 days by AS": {q: Question{Dimensions: []string{"src_as_id"}, From: ago(30 * day), To: now,
-			Step: time.Hour}, want: "rollup_src_as_1h"},
+			Step: time.Hour}, want: "rollup_edge_src_as_1h"},
 		"of one device": {q: Question{Dimensions: []string{"src_as_id"}, Filters: []string{"device_id"},
-			From: ago(30 * day), To: now}, want: "rollup_src_as_1h"},
+			From: ago(30 * day), To: now}, want: "rollup_edge_src_as_1h"},
+		"over the edge by AS": {q: Question{Dimensions: []string{"src_as_id"}, Filters: []string{Edge},
+			From: ago(30 * day), To: now}, want: "rollup_edge_src_as_1h"},
 		"AS pair": {q: Question{Dimensions: []string{"src_as_id", "dst_as_id"}, From: ago(7 * day),
-			To: now}, want: "rollup_as_pair_1h"},
-		"AS pair of a device": {q: Question{Dimensions: []string{"src_as_id", "dst_as_id"},
-			Filters: []string{"device_id"}, From: ago(7 * day), To: now}, want: "data_flow",
-			reasons: []string{"rollup_as_pair_1h (has no device_id)"}},
+			To: now}, want: "data_flow", reasons: []string{"rollup_largest_as_pair_1h (has the largest alone)"}},
 		"addresses": {q: Question{Dimensions: []string{"src_ip"}, From: ago(7 * day), To: now},
 			want: "data_flow"},
 		"a path of ext": {q: Question{Dimensions: []string{"ext.bgp_as_path_id"}, From: ago(30 * day), To: now,
 			Step: 6 * time.Hour}, want: "rollup_as_path_1h"},
 		"applications of an interface": {q: Question{Dimensions: []string{"in_interface_id", "application_port"},
-			From: ago(30 * day), To: now, Step: 6 * time.Hour}, want: "rollup_interface_application_1h"},
+			From: ago(30 * day), To: now, Step: 6 * time.Hour}, want: "rollup_interface_port_6h"},
 		"two years": {q: Question{Dimensions: []string{"application_port"}, From: ago(730 * day), To: now,
-			Step: day}, want: "rollup_application_1d"},
+			Step: day}, want: "rollup_edge_application_1d"},
 		"beyond what 5m keeps": {q: Question{Dimensions: []string{"application_port"}, From: ago(200 * day), To: now,
-			Step: 5 * time.Minute}, want: "rollup_application_5m", reasons: []string{"keeps rows for 90d"}},
+			Step: 5 * time.Minute}, want: "rollup_edge_application_5m", reasons: []string{"keeps rows for 90d"}},
 		"hours a year ago": {q: Question{Dimensions: []string{"peer_as_id"}, From: ago(360 * day),
-			To: ago(359 * day), Step: time.Hour}, want: "rollup_peer_1h", from: ago(360 * day).Truncate(time.Hour)},
+			To: ago(359 * day), Step: time.Hour}, want: "rollup_interface_peer_1h",
+			from: ago(360 * day).Truncate(time.Hour)},
 		"whole hours a year ago": {q: Question{Dimensions: []string{"peer_as_id"}, From: midnight.Add(-360 * day),
-			To: midnight.Add(-359 * day), Step: time.Hour}, want: "rollup_peer_1h"},
+			To: midnight.Add(-359 * day), Step: time.Hour}, want: "rollup_interface_peer_1h"},
 		"not filled in": {q: Question{Dimensions: []string{"peer_as_id"}, From: ago(10 * day), To: now,
 			Step: time.Hour},
 			change: func(s *Source) { s.From = ago(5 * day) }, want: "data_flow",
@@ -91,6 +91,49 @@ func TestChoose(t *testing.T) {
 			if got.Columns[d] == "" {
 				t.Errorf("%s: %s has no column for %s", name, got.Table, d)
 			}
+		}
+	}
+}
+
+// A rollup of the largest says what is among the largest of all flows, or of those that it keeps apart.
+func TestChooseLargest(t *testing.T) {
+	s := goldenSettings()
+	s.Rollups = []string{AllRollups}
+	now := time.Date(2026, 11, 29, 10, 17, 30, 0, time.UTC)
+	as, addresses := []string{"src_as_id", "dst_as_id"}, []string{"src_ip", "dst_ip", "application_port"}
+	for name, c := range map[string]struct {
+		dimensions, filters []string
+		length              time.Duration
+		unfilled            bool
+		want                string // "" is none
+	}{
+		"AS":                   {as, nil, 7 * 24 * time.Hour, false, "rollup_largest_as_pair_1h"},
+		"AS of a month":        {as, nil, 30 * 24 * time.Hour, false, "rollup_largest_as_pair_1d"},
+		"AS of a device":       {as, []string{"device_id"}, 24 * time.Hour, false, "rollup_largest_as_pair_1h"},
+		"AS of one AS":         {as, []string{"src_as_id"}, 24 * time.Hour, false, ""},
+		"AS of an hour":        {as, nil, time.Hour, false, ""},
+		"AS, and applications": {append([]string{"application_port"}, as...), nil, 24 * time.Hour, false, ""},
+		"addresses":            {addresses, []string{"protocol"}, 24 * time.Hour, false, "rollup_talkers_1h"},
+		"addresses and their AS": {append([]string{"src_as_id"}, addresses...), nil, 24 * time.Hour, false,
+			"rollup_talkers_1h"},
+		"sources alone":     {[]string{"src_ip"}, nil, 24 * time.Hour, false, ""},
+		"of an interface":   {addresses, []string{"in_interface_id"}, 24 * time.Hour, false, ""},
+		"of an application": {addresses, []string{"application_port"}, 24 * time.Hour, false, ""},
+		"not filled in":     {as, nil, 24 * time.Hour, true, ""},
+	} {
+		sources := s.Sources()
+		for i := range sources {
+			if c.unfilled {
+				sources[i].From = now.Add(-time.Hour)
+			}
+		}
+		q := Question{Dimensions: c.dimensions, Filters: c.filters, From: now.Add(-c.length), To: now}
+		got, ok := ChooseLargest(q, sources, now)
+		if got.Table != c.want || ok != (c.want != "") {
+			t.Errorf("%s: %s, want %s", name, got.Line(), c.want)
+		}
+		if ok && (!strings.Contains(got.Line(), "the largest of 1") || got.From.After(q.From) || got.To.Before(q.To)) {
+			t.Errorf("%s: %s from %s to %s", name, got.Line(), got.From, got.To)
 		}
 	}
 }

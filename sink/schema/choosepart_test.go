@@ -51,7 +51,7 @@ func TestChoice_Parts(t *testing.T) {
 		choice := Choose(q, sources, now)
 		var parts []string
 		for _, p := range choice.Parts(sources, now) {
-			text := strings.TrimPrefix(p.Table, "rollup_src_as_")
+			text := strings.TrimPrefix(p.Table, "rollup_edge_src_as_")
 			for _, r := range p.Ranges {
 				text += fmt.Sprint(" ", r[0].Format("01-02 15:04"), " ", r[1].Format("01-02 15:04"))
 			}

@@ -110,9 +110,10 @@ func (s *Settings) replaceCountrySums(ctx context.Context, conn driver.Conn) err
 			continue
 		}
 		on := slices.ContainsFunc(s.rollups(), func(other Rollup) bool { return other.Name == r.Name })
-		v := s.sumsView(&r, on)
-		if err := conn.Exec(ctx, v.create(s, "CREATE OR REPLACE VIEW")); err != nil {
-			return fmt.Errorf("have view %s read the columns of countries: %w", v.name, err)
+		for _, v := range s.sumsViewsOf(&r, on) {
+			if err := conn.Exec(ctx, v.create(s, "CREATE OR REPLACE VIEW")); err != nil {
+				return fmt.Errorf("have view %s read the columns of countries: %w", v.name, err)
+			}
 		}
 	}
 	return nil

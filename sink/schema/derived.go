@@ -2,17 +2,17 @@ package schema
 
 import "fmt"
 
-// derived is a dimension of questions and rollups that is no column of data_flow but made of one. Question and the
+// derived is a dimension of questions and rollups that is no column of data_flow but made of some. Question and the
 // conditions of FiltersOf name it like a column.
-// form is its expression with %s for the column.
-type derived struct{ name, column, form, typ, codec, comment string }
+// form is its expression with %[1]s before each column, for the alias of the table.
+type derived struct{ name, form, typ, codec, comment string }
 
 // of is the expression over data_flow with an alias; "" is none.
 func (d *derived) of(alias string) string {
 	if alias != "" {
-		return fmt.Sprintf(d.form, alias+"."+d.column)
+		alias += "."
 	}
-	return fmt.Sprintf(d.form, d.column)
+	return fmt.Sprintf(d.form, alias)
 }
 
 // NamedScope is the derived dimension of what people call scopes: the members of policy_scope without as:<AS>, which
@@ -28,10 +28,15 @@ const (
 // ASScope begins the policy scopes of AS.
 const ASScope = "as:"
 
+// Edge is the derived dimension of whether a flow crosses the edge of the network: the aggregate edge_as counts these.
+const Edge = "edge"
+
 func derivedDimensions() []derived {
 	return []derived{
-		{NamedScope, policyScope, withoutAS + "%s)", typeTexts, codecText,
+		{NamedScope, withoutAS + "%[1]s" + policyScope + ")", typeTexts, codecText,
 			"Scopes of policy_scope of data_flow without as:<AS>."},
+		{Edge, "toBool(%[1]sin_interface_edge OR %[1]sout_interface_edge)", "Bool", codecPlain,
+			"Whether the flows came in or went out by an interface at the edge."},
 	}
 }
 

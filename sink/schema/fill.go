@@ -192,9 +192,10 @@ func (s *Settings) fill(ctx context.Context, conn driver.Conn, r *Rollup, f Fill
 func (s *Settings) replaceSums(ctx context.Context, conn driver.Conn, r *Rollup) error {
 	filled := *s
 	filled.RollupsFilled = map[string]bool{r.Name: true}
-	v := filled.sumsView(r, true)
-	if err := conn.Exec(ctx, v.create(s, "CREATE OR REPLACE VIEW")); err != nil {
-		return fmt.Errorf("have view %s read the rollup: %w", v.name, err)
+	for _, v := range filled.sumsViewsOf(r, true) {
+		if err := conn.Exec(ctx, v.create(s, "CREATE OR REPLACE VIEW")); err != nil {
+			return fmt.Errorf("have view %s read the rollup: %w", v.name, err)
+		}
 	}
 	return nil
 }
@@ -293,11 +294,7 @@ func (s *Settings) fillSpan(ctx context.Context, conn driver.Conn, r *Rollup, f 
 		// start_time lets the server read only the partition of the day.
 		where += fmt.Sprintf(" AND start_time >= %s AND start_time < %s", sinceLiteral(f.Hour), sinceLiteral(end))
 	}
-	columns := []string{startTime}
-	for _, d := range r.Dimensions {
-		columns = append(columns, columnName(d))
-	}
-	columns = append(columns, "flow_count", "bit_count", "packet_count")
+	columns := append(append([]string{startTime}, r.columns()...), "flow_count", "bit_count", "packet_count")
 	err := conn.Exec(chgo.Context(ctx, chgo.WithSettings(fillSettings(token))), fmt.Sprintf(
 		"INSERT INTO %s (%s)\n%s\nORDER BY ALL", s.qualified(r.Table(r.Steps[0])), identList(columns),
 		s.finestQuery(r, where)))

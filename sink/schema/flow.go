@@ -73,10 +73,13 @@ func flowTable(s *Settings) table {
 		engine:      "MergeTree",
 		columns:     columns,
 		partitionBy: s.FlowPartitionBy,
-		orderBy:     []string{"src_as_id", "dst_as_id", "src_ip", "dst_ip", "start_time"},
+		orderBy:     append(FlowKey(), startTime),
 		ttl:         s.FlowTTL,
 	}
 }
+
+// FlowKey are the columns by which data_flow finds rows, before their time.
+func FlowKey() []string { return []string{"src_as_id", "dst_as_id", "src_ip", "dst_ip"} }
 
 // refTypes are the type of the refs of data_flow, and the other one that they may have in a table that exists. Those of
 // AS are not among them: rows are in the order of AS numbers, by which a dictionary makes these columns longer (1.8

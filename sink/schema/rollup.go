@@ -18,6 +18,9 @@ type Rollup struct {
 	Steps []string
 	// Dimensions are columns of data_flow, paths of its ext as ext.PATH, or NamedScope.
 	Dimensions []string
+	// Largest are those of Dimensions of which hardly two flows have the same values. Its tables have the largest sums
+	// of each insert by them alone, and one row, with Folded, of all others: see foldedQuery. nil: all are kept.
+	Largest []string
 	// As stands for Name in the names of its tables; "" is Name. An earlier version had tables of other dimensions
 	// under Name, which keep their rows.
 	As string
@@ -36,20 +39,29 @@ func RollupSets() []Rollup {
 		{Name: "interface", Steps: fine, Shrink: 400, For: "traffic by interface, also of interfaces without metadata",
 			Dimensions: []string{"device_id", "in_interface_id", "in_interface_edge", "out_interface_id",
 				"out_interface_edge"}},
-		{Name: "interface_application", Steps: wide, Shrink: 200,
+		// Graphs of a month have steps of 6 hours.
+		{Name: "interface_application", As: "interface_port", Steps: []string{"1h", "6h", "1d"}, Shrink: 200,
 			For: "traffic by application over interfaces and circuits",
 			Dimensions: []string{"device_id", "in_interface_id", "out_interface_id", "protocol",
 				"application_port"}},
-		{Name: "application", Steps: usual, Shrink: 4_250, For: "traffic by application port",
-			Dimensions: []string{"device_id", "protocol", "application_port"}},
-		{Name: "peer", Steps: usual, Shrink: 1_350, For: "traffic by BGP next hop",
-			Dimensions: []string{"device_id", "peer_as_id", "peer_ip"}},
-		{Name: "src_as", Steps: usual, Shrink: 20, For: "traffic by source AS and its organization",
-			Dimensions: []string{"device_id", "src_as_id"}},
-		{Name: "dst_as", Steps: usual, Shrink: 27, For: "traffic by destination AS and its organization",
-			Dimensions: []string{"device_id", "dst_as_id"}},
-		{Name: "as_pair", Steps: wide, Shrink: 20, For: "traffic from AS to AS",
-			Dimensions: []string{"src_as_id", "dst_as_id"}},
+		{Name: "application", As: "edge_application", Steps: usual, Shrink: 4_250, For: "traffic by application port",
+			Dimensions: []string{"device_id", Edge, "protocol", "application_port"}},
+		{Name: "sampling", Steps: usual, Shrink: 10_000, For: "how devices sample",
+			Dimensions: []string{"device_id", "flow_type", "sampling_rate", "sampling_source"}},
+		{Name: "peer", As: "interface_peer", Steps: usual, Shrink: 1_350, For: "traffic by BGP next hop",
+			Dimensions: []string{"device_id", "out_interface_id", "peer_as_id", "peer_ip"}},
+		{Name: "src_as", As: "edge_src_as", Steps: usual, Shrink: 20,
+			For: "traffic by source AS and its organization", Dimensions: []string{"device_id", Edge, "src_as_id"}},
+		{Name: "dst_as", As: "edge_dst_as", Steps: usual, Shrink: 27,
+			For:        "traffic by destination AS and its organization",
+			Dimensions: []string{"device_id", Edge, "dst_as_id"}},
+		{Name: "as_pair", As: "largest_as_pair", Steps: wide, Shrink: 100, For: "the largest pairs of AS",
+			Dimensions: []string{"device_id", Edge, "src_as_id", "dst_as_id"},
+			Largest:    []string{"src_as_id", "dst_as_id"}},
+		{Name: "talkers", Steps: wide, Shrink: 100, For: "the largest pairs of addresses",
+			Dimensions: []string{"device_id", "protocol", "application_port", "src_as_id", "dst_as_id", "src_ip",
+				"dst_ip"},
+			Largest: []string{"application_port", "src_as_id", "dst_as_id", "src_ip", "dst_ip"}},
 		{Name: "as_path", Steps: usual, Shrink: 186, For: "traffic by AS path; needs the bgp extension",
 			Dimensions: []string{"device_id", "ext.bgp_as_path_id"}},
 		{Name: "src_prefix", Steps: usual, Shrink: 29, For: "traffic by source prefix and city",
@@ -78,10 +90,10 @@ func RollupNames() []string {
 }
 
 // rollupTTLs are the default TTLs, by step.
-var rollupTTLs = map[string]string{"1m": "7 DAY", "5m": "90 DAY", "1h": "5 YEAR", "1d": "10 YEAR"}
+var rollupTTLs = map[string]string{"1m": "7 DAY", "5m": "90 DAY", "1h": "5 YEAR", "6h": "5 YEAR", "1d": "10 YEAR"}
 
 // RollupSteps are the steps that a rollup may have, the finest first.
-func RollupSteps() []string { return []string{"1m", "5m", "1h", "1d"} }
+func RollupSteps() []string { return []string{"1m", "5m", "1h", "6h", "1d"} }
 
 // stepDuration is the length of a step of RollupSteps.
 func stepDuration(step string) time.Duration {
@@ -92,6 +104,8 @@ func stepDuration(step string) time.Duration {
 		return 5 * time.Minute
 	case "1h":
 		return time.Hour
+	case "6h":
+		return 6 * time.Hour
 	}
 	return 24 * time.Hour
 }
@@ -205,6 +219,10 @@ func (s *Settings) dimensionColumns(r *Rollup) []column {
 		}
 		columns = append(columns, c)
 	}
+	if r.folds() {
+		columns = append(columns, column{name: Folded, typ: "Bool", codec: codecPlain,
+			comment: "The sums of what was not among the largest: " + strings.Join(r.Largest, ", ") + " are empty."})
+	}
 	return columns
 }
 
@@ -299,7 +317,11 @@ func (s *Settings) finestQuery(r *Rollup, where string) string {
 		inner, keys = append(inner, of+" AS "+key), append(keys, key)
 		outer = append(outer, key+" AS "+ident(name))
 	}
-	return summing(outer, inner, keys, "count()", s.qualified(s.local(s.Tables.Flow)), where)
+	sums := summing(outer, inner, keys, "count()", s.qualified(s.local(s.Tables.Flow)), where)
+	if r.folds() {
+		return foldedQuery(r, sums)
+	}
+	return sums
 }
 
 // widerQuery sums a table of a rollup up to the next one.
@@ -310,8 +332,8 @@ func (s *Settings) widerQuery(r *Rollup, from, to string) string {
 	}
 	inner := []string{"toStartOfInterval(start_time, INTERVAL " + interval + ") AS step_start"}
 	keys, outer := []string{"step_start"}, []string{"step_start AS start_time"}
-	for _, d := range r.Dimensions {
-		name := ident(columnName(d))
+	for _, name := range r.columns() {
+		name = ident(name)
 		inner, keys, outer = append(inner, name), append(keys, name), append(outer, name)
 	}
 	return summing(outer, inner, keys, "sum(flow_count)", s.qualified(s.local(r.Table(from))), "")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 func rollupSettings() Settings {
 	s := goldenSettings()
 	s.Rollups = []string{AllRollups}
-	s.RollupTTLs = map[string]string{"1m": "", "5m": "", "1h": "", "1d": ""}
+	s.RollupTTLs = map[string]string{"1m": "", "5m": "", "1h": "", "6h": "", "1d": ""}
 	s.FlowTTL.Interval = ""
 	for i := range s.Views {
 		s.Views[i].TTL.Interval = ""
@@ -83,7 +84,12 @@ func compareRollups(t *testing.T, conn driver.Conn, s Settings, when string) {
 			}
 			var of, from []string
 			for _, d := range r.Dimensions {
-				of, from = append(of, columnName(d)), append(from, ofRows(d))
+				if !slices.Contains(r.Largest, d) { // these have rows of all together
+					of, from = append(of, columnName(d)), append(from, ofRows(d))
+				}
+			}
+			if r.folds() {
+				compareLargest(t, conn, &r, step, when)
 			}
 			const sums = "toUInt64(%s) AS f, sum(bit_count) AS b, sum(packet_count) AS p FROM golden.%s GROUP BY ALL"
 			rolled := fmt.Sprintf("SELECT start_time AS s, %s, "+sums, strings.Join(of, ", "), "sum(flow_count)",
@@ -102,6 +108,57 @@ func compareRollups(t *testing.T, conn driver.Conn, s Settings, when string) {
 	}
 	if want := 2 * len(s.Rollups); tables < want {
 		t.Errorf("%d tables compared, want %d and more", tables, want)
+	}
+}
+
+// compareLargest compares what a rollup of the largest has of single keys with data_flow: it is never more.
+func compareLargest(t *testing.T, conn driver.Conn, r *Rollup, step, when string) {
+	t.Helper()
+	interval, err := windowInterval(step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var of, from []string
+	for _, d := range r.Dimensions {
+		of, from = append(of, columnName(d)), append(from, ofRows(d)+" AS "+columnName(d))
+	}
+	list := strings.Join(of, ", ")
+	kept := fmt.Sprintf("SELECT start_time AS s, %s, sum(bit_count) AS b, sum(flow_count) AS f FROM golden.%s WHERE "+
+		"NOT folded GROUP BY ALL", list, r.Table(step))
+	rows := fmt.Sprintf("SELECT toDateTime(toStartOfInterval(start_time, INTERVAL %s), 'UTC') AS s, %s, "+
+		"sum(bit_count) AS b, count() AS f FROM golden.data_flow GROUP BY ALL", interval, strings.Join(from, ", "))
+	got := ask(t, conn, "SELECT count() > 0, sum(kept.b > rows.b OR kept.f > rows.f), sum(rows.f = 0) FROM ("+kept+
+		") AS kept LEFT JOIN ("+rows+") AS rows USING (s, "+list+")")
+	if got != "1\t0\t0" {
+		t.Errorf("%s: %s: there are some, have more than the rows, are in no row: %s", when, r.Table(step), got)
+	}
+}
+
+// What one insert leaves are the largest of each device, and the sums of all others.
+func TestRollups_largest(t *testing.T) {
+	conn := engine(t)
+	s := rollupSettings()
+	s.Rollups = []string{"as_pair", "talkers"}
+	apply(t, conn, s)
+	if err := insertFlows(conn, "a", 0, 5000); err != nil {
+		t.Fatal(err)
+	}
+	compareRollups(t, conn, s, "after an insert")
+	const pairs = "SELECT device_id, edge, src_as_id, dst_as_id, sum(bit_count) AS b, %s AS f FROM golden.%s " +
+		"WHERE %s GROUP BY ALL"
+	rows := fmt.Sprintf(pairs, "count()", "data_flow",
+		"toStartOfHour(start_time) = toDateTime('2026-01-30 23:00:00', 'UTC')")
+	rows = strings.Replace(rows, " edge,", " in_interface_edge OR out_interface_edge AS edge,", 1)
+	want := ask(t, conn, "SELECT * FROM ("+rows+") ORDER BY b DESC, src_as_id, dst_as_id LIMIT 20 BY device_id, edge")
+	got := ask(t, conn, fmt.Sprintf(pairs, "sum(flow_count)", "rollup_largest_as_pair_1h",
+		"start_time = toDateTime('2026-01-30 23:00:00', 'UTC') AND NOT folded")+
+		" ORDER BY b DESC, src_as_id, dst_as_id")
+	if got != want || strings.Count(got, "\n") < 60 {
+		t.Errorf("the largest are\n%s\nwant\n%s", got, want)
+	}
+	if got := ask(t, conn, "SELECT count() > 0, countIf(src_as_id > 0) FROM golden.rollup_largest_as_pair_1h WHERE "+
+		"folded"); got != "1\t0" {
+		t.Errorf("others: %s", got)
 	}
 }
 
@@ -128,7 +185,7 @@ func TestRollups_equalRows(t *testing.T) {
 		t.Fatalf("%s rows after a retry", got)
 	}
 	compareRollups(t, conn, s, "after a retry")
-	for i, table := range []string{"rollup_traffic_1m", "rollup_application_1h"} {
+	for i, table := range []string{"rollup_traffic_1m", "rollup_edge_application_1h"} {
 		run(t, conn, "ALTER TABLE golden."+table+" ADD CONSTRAINT refuses CHECK flow_count = 0")
 		token := fmt.Sprint("c", i)
 		if err := insertFlows(conn, token, 40000+i*5000, 5000); err == nil {
@@ -236,7 +293,7 @@ func TestRollups_settings(t *testing.T) {
 		"unknown step": {func(s *Settings) { s.RollupTTLs = map[string]string{"2m": "1 DAY"} }, `"2m" is none of`},
 		"TTL": {func(s *Settings) { s.RollupTTLs = map[string]string{"5m": "often"} },
 			`"often" is not an interval`},
-		"name is taken": {func(s *Settings) { s.Rollups, s.Tables.Loss = []string{"peer"}, "rollup_peer_1h" },
+		"name is taken": {func(s *Settings) { s.Rollups, s.Tables.Loss = []string{"peer"}, "rollup_interface_peer_1h" },
 			"is the loss table already"},
 	} {
 		s := goldenSettings()
@@ -259,7 +316,8 @@ func TestRollups_turnedOff(t *testing.T) {
 	apply(t, conn, s)
 	s.Rollups = nil
 	lines := strings.Join(apply(t, conn, s), "\n")
-	for _, view := range []string{"rollup_peer_5m_mv", "rollup_peer_1h_mv", "rollup_peer_1d_mv"} {
+	for _, view := range []string{"rollup_interface_peer_5m_mv", "rollup_interface_peer_1h_mv",
+		"rollup_interface_peer_1d_mv"} {
 		if !strings.Contains(lines, "view "+view+": is not in the settings and goes on being filled") {
 			t.Errorf("nothing of %s in %s", view, lines)
 		}
@@ -277,8 +335,46 @@ func TestRollups_turnedOff(t *testing.T) {
 		t.Errorf("after the offers it says %q", lines)
 	}
 	if got := ask(t, conn,
-		"SELECT count() FROM system.tables WHERE database = 'golden' AND name LIKE 'rollup_peer_%'"); got != "3" {
+		"SELECT count() FROM system.tables WHERE database = 'golden' AND name LIKE "+
+			"'rollup_interface_peer_%'"); got != "3" {
 		t.Errorf("%s tables keep their rows, want 3", got)
+	}
+}
+
+// TestRollups_earlierDimensions has the tables of an earlier version, whose rollups had fewer dimensions. They keep
+// their rows and the new ones have tables of their own.
+func TestRollups_earlierDimensions(t *testing.T) {
+	conn := engine(t)
+	s := rollupSettings()
+	s.Rollups = nil
+	apply(t, conn, s)
+	run(t, conn, "CREATE TABLE golden.rollup_src_as_5m (start_time DateTime('UTC'), device_id LowCardinality(String), "+
+		"src_as_id UInt32, flow_count UInt64, bit_count UInt64, packet_count UInt64) ENGINE = "+
+		"SummingMergeTree((flow_count, bit_count, packet_count)) ORDER BY (start_time, device_id, src_as_id)")
+	run(t, conn, "CREATE MATERIALIZED VIEW golden.rollup_src_as_5m_mv TO golden.rollup_src_as_5m AS SELECT "+
+		"start_time, device_id, src_as_id, toUInt64(1) AS flow_count, bit_count, packet_count FROM golden.data_flow")
+	if err := insertFlows(conn, "older", 0, 5000); err != nil {
+		t.Fatal(err)
+	}
+	s.Rollups = []string{"src_as", "dst_as", "application", "peer", "as_pair", "talkers", "sampling"}
+	lines := strings.Join(apply(t, conn, s), "\n")
+	const want = "view rollup_src_as_5m_mv: is of an earlier version, has rollup_edge_src_as_5m_mv in its place"
+	if !strings.Contains(lines, want) {
+		t.Errorf("no %q in %s", want, lines)
+	}
+	if err := insertFlows(conn, "newer", 5000, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := Fill(t.Context(), conn, s, func(Filling) {}); err != nil {
+		t.Fatal(err)
+	}
+	compareRollups(t, conn, s, "after the upgrade")
+	if got := ask(t, conn, "SELECT sum(flow_count) FROM golden.rollup_src_as_5m"); got != "6000" {
+		t.Errorf("the earlier table has %s flows", got)
+	}
+	offers, err := Offers(t.Context(), conn, s)
+	if err != nil || len(offers) != 1 || offers[0].Statement != "DROP VIEW `golden`.`rollup_src_as_5m_mv`" {
+		t.Errorf("offers %+v, error %v", offers, err)
 	}
 }
 

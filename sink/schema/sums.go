@@ -31,6 +31,20 @@ var filterColumns = []struct{ name, none string }{
 	{"src_as_id", "toUInt32(0)"}, {"dst_as_id", "toUInt32(0)"},
 }
 
+// summed says what a view of sums has.
+type summed struct {
+	*Rollup
+	on      bool  // the tables of the rollup are read
+	edge    bool  // flows over the edge alone
+	largest bool  // the largest alone
+	base    *View // the aggregate that is read where the rollup has nothing; nil: data_flow
+	named   bool  // applications have their names instead of protocol and port
+}
+
+// Names of further views begin with these. edge_<name> has the flows over the edge alone, of which the reference has an
+// aggregate: without the rollup that is read, and with rows = 1. largest_<name> has the largest of the set.
+const edgePrefix, largestPrefix = "edge_", "largest_"
+
 // sumsViews are the views of all sets, so that no panel fails for want of one. Without its extension the paths of a set
 // are empty.
 func (s *Settings) sumsViews() []sumsView {
@@ -41,14 +55,35 @@ func (s *Settings) sumsViews() []sumsView {
 	var all []sumsView
 	for _, r := range RollupSets() {
 		isOn := slices.ContainsFunc(on, func(other Rollup) bool { return other.Name == r.Name })
-		all = append(all, s.sumsView(&r, isOn))
+		all = append(all, s.sumsViewsOf(&r, isOn)...)
 	}
 	return all
 }
 
-// sumsView is the view of one set. It reads the tables of the rollup if that is on.
-func (s *Settings) sumsView(r *Rollup, on bool) sumsView {
-	return sumsView{sumsPrefix + r.Name, s.sumsQuery(r, on)}
+// sumsViewsOf are the views of one set. They read the tables of the rollup if that is on. The sums of a set that has
+// the largest alone are read from rows.
+func (s *Settings) sumsViewsOf(r *Rollup, on bool) []sumsView {
+	all := []sumsView{{sumsPrefix + r.Name, s.sumsQuery(&summed{Rollup: r, on: on && !r.folds()})}}
+	if r.folds() {
+		all = append(all, sumsView{largestPrefix + r.Name, s.sumsQuery(&summed{Rollup: r, on: on, largest: true})})
+	}
+	if r.edgeCondition() != "" {
+		all = append(all, sumsView{edgePrefix + r.Name, s.sumsQuery(&summed{Rollup: r, on: on, largest: r.folds(),
+			edge: true, base: s.edgeAggregate(), named: slices.Contains(r.Dimensions, "application_port")})})
+	}
+	return all
+}
+
+// edgeAggregate is the reference's aggregate of flows over the edge with the shortest window; nil if there is none.
+func (s *Settings) edgeAggregate() *View {
+	var finest *View
+	for i := range s.Views {
+		v := &s.Views[i]
+		if v.Kind == ByEdgeAS && (finest == nil || v.duration() < finest.duration()) {
+			finest = v
+		}
+	}
+	return finest
 }
 
 func (v *sumsView) create(s *Settings, verb string) string {
@@ -61,18 +96,19 @@ type span struct{ table, used, begin, end string }
 
 // sumsQuery reads every part of the range from one table. The conditions on the parameters alone are constants of a
 // query: a part that is empty by them is not read.
-func (s *Settings) sumsQuery(r *Rollup, on bool) string {
+func (s *Settings) sumsQuery(r *summed) string {
 	const from, to = "{from:UInt32}", "{to:UInt32}"
 	// The condition is always true. It names the parameters, so that views without rollups take them too.
-	all := span{table: s.Tables.Flow, used: "{step:UInt32} >= 0 AND {rows:UInt8} >= 0", begin: from, end: to}
+	all := span{table: r.rows(s), used: "{step:UInt32} >= 0 AND {rows:UInt8} >= 0", begin: from, end: to}
 	spans := []span{all}
 	for _, step := range r.Steps {
-		if !on || !s.sumsUse(step) {
+		kept, use := s.sumsUse(r, step)
+		if !r.on || !use {
 			continue
 		}
 		seconds := int64(stepDuration(step) / time.Second)
 		used := fmt.Sprintf("{rows:UInt8} = 0 AND {step:UInt32} %% %d = 0 AND "+
-			"empty(getSetting('additional_table_filters'))", seconds)
+			"empty(getSetting('additional_table_filters'))%s", seconds, kept)
 		if len(spans) == 1 { // the finest
 			long := fmt.Sprintf("%s AND %s >= %s + %d", used, to, from, fewestSteps*seconds)
 			all.begin = fmt.Sprintf("if(%s, %s, %s)", long, wholeSteps(from, 0, seconds), from)
@@ -112,66 +148,25 @@ func between(begin, end string) string {
 		"start_time < toDateTime(%s, 'UTC'))", begin, end, begin, end)
 }
 
-// sumsUse reports whether the views read tables of this step. They do not if the TTL drops its rows before those of
-// data_flow: a query cannot see where the rows of such a table end.
-func (s *Settings) sumsUse(step string) bool {
-	kept, flows := s.rollupTTL(step).Duration(), s.FlowTTL.Duration()
-	return kept == 0 || flows > 0 && kept >= flows
+// sumsUse reports whether a view reads tables of this step. It does not if the TTL drops its rows before those of
+// data_flow: a query cannot see where the rows of such a table end. Aggregates are kept for years: of these it reads
+// ranges that begin before the table's rows, which the condition leaves out.
+func (s *Settings) sumsUse(r *summed, step string) (condition string, use bool) {
+	kept, rows := s.rollupTTL(step).Duration(), s.FlowTTL.Duration()
+	if r.base != nil {
+		rows = r.base.TTL.Duration()
+	}
+	switch {
+	case kept == 0 || rows > 0 && kept >= rows:
+		return "", true
+	case r.base == nil:
+		return "", false
+	}
+	return fmt.Sprintf(" AND {from:UInt32} > toUnixTimestamp(now()) - %d", int64(kept/time.Second)), true
 }
 
 // pathType returns the type that a path of ext has with its extension.
 func pathType(path string) string {
 	typed := FlowExtPaths(slices.Collect(maps.Keys(flowExtensions())), []string{"scireg"})
 	return typed[path]
-}
-
-// sumsPart selects the columns of a view from data_flow or from a table of a rollup.
-func (s *Settings) sumsPart(r *Rollup, rows bool, table, where string) string {
-	columns := []string{"start_time"}
-	flows := "flow_count"
-	if rows {
-		columns, flows = []string{"toDateTime(f.start_time, 'UTC') AS start_time"}, "toUInt64(1) AS flow_count"
-		where = strings.ReplaceAll(where, startTime, "f."+startTime)
-	}
-	for _, d := range r.Dimensions {
-		name := ident(columnName(d))
-		path, isPath := strings.CutPrefix(d, "ext.")
-		switch {
-		case rows && isCountry(d) && s.countriesJoined():
-			columns = append(columns, fmt.Sprintf("toLowCardinality(ifNull(%s.country, '')) AS %s",
-				countryJoin(d), name))
-		case rows && derivedOf(d) != nil:
-			columns = append(columns, derivedOf(d).of("f")+" AS "+name)
-		case !rows || !isPath:
-			columns = append(columns, name)
-		case s.flowPaths()[path] == "":
-			columns = append(columns, fmt.Sprintf("defaultValueOfTypeName(%s) AS %s", literal(pathType(path)), name))
-		default:
-			columns = append(columns, d+" AS "+name)
-		}
-	}
-	for _, c := range filterColumns {
-		switch {
-		case slices.Contains(r.Dimensions, c.name):
-		case rows:
-			columns = append(columns, c.name)
-		default:
-			columns = append(columns, c.none+" AS "+c.name)
-		}
-	}
-	if slices.Contains(r.Dimensions, NamedScope) {
-		// For dashboards of earlier versions.
-		columns = append(columns, "named_scope AS policy_scope")
-	}
-	columns = append(columns, flows, "bit_count", "packet_count")
-	from := s.qualified(table)
-	if rows {
-		from += " AS f"
-		for _, d := range r.Dimensions {
-			if isCountry(d) && s.countriesJoined() {
-				from += s.joinCountry(d)
-			}
-		}
-	}
-	return "SELECT " + strings.Join(columns, ", ") + "\nFROM " + from + "\nWHERE " + where
 }

@@ -16,12 +16,15 @@ func compareSums(t *testing.T, conn driver.Conn, s *Settings, when string) {
 	from := time.Date(2026, 1, 30, 22, 17, 43, 0, time.UTC)
 	for _, r := range RollupSets() {
 		if !slices.Contains([]string{"traffic", "src_prefix", "as_pair", "scireg", "scope", "country",
-			"interface_application"}, r.Name) {
+			"interface_application", "src_as", "sampling"}, r.Name) {
 			continue
 		}
 		finest := time.Second
-		on := slices.ContainsFunc(s.rollups(), func(other Rollup) bool { return other.Name == r.Name })
-		if i := slices.IndexFunc(r.Steps, s.sumsUse); i >= 0 && on {
+		on := !r.folds() && slices.ContainsFunc(s.rollups(), func(other Rollup) bool { return other.Name == r.Name })
+		if i := slices.IndexFunc(r.Steps, func(step string) bool {
+			_, use := s.sumsUse(&summed{Rollup: &r}, step)
+			return use
+		}); i >= 0 && on {
 			finest = stepDuration(r.Steps[i])
 		}
 		var names, paths []string
@@ -56,6 +59,41 @@ func compareSums(t *testing.T, conn driver.Conn, s *Settings, when string) {
 	}
 }
 
+// compareEdge compares views of flows over the edge with the aggregate of these, and with the rows, over whole windows.
+func compareEdge(t *testing.T, conn driver.Conn, when string) {
+	t.Helper()
+	from := time.Date(2026, 1, 30, 22, 15, 0, 0, time.UTC)
+	const sums = "SELECT count(), sum(f), sum(b), sum(cityHash64(toString(tuple(*)))) FROM (SELECT %s, " +
+		"toUInt64(sum(flow_count)) AS f, sum(bit_count) AS b FROM golden.%s GROUP BY ALL)"
+	for view, dimensions := range map[string]string{"src_as": "device_id, src_as_id", "dst_as": "device_id, dst_as_id",
+		"application": "device_id, ifNull(application_id, '')",
+		"interface":   "device_id, in_interface_id, in_interface_edge, out_interface_edge"} {
+		for length, step := range map[time.Duration]int{50 * time.Minute: 300, 51*time.Hour + 15*time.Minute: 0,
+			49 * time.Hour: 3600} {
+			by := dimensions
+			if step > 0 {
+				by += fmt.Sprintf(", toStartOfInterval(toDateTime(start_time, 'UTC'), INTERVAL %d SECOND)", step)
+			}
+			to := from.Add(length)
+			got := ask(t, conn, fmt.Sprintf(sums, by, fmt.Sprintf("edge_%s(from = %d, to = %d, step = %d, "+
+				"rows = 0)", view, from.Unix(), to.Unix(), step)))
+			within := fmt.Sprintf(" WHERE start_time >= toDateTime(%d) AND start_time < toDateTime(%d)", from.Unix(),
+				to.Unix())
+			want := ask(t, conn, fmt.Sprintf(sums, by, "data_flow_by_edge_as_5m"+within))
+			if got != want || strings.HasPrefix(got, "0\t") {
+				t.Errorf("%s: edge_%s over %s by %d s is %s, of the aggregate %s", when, view, length, step, got, want)
+			}
+		}
+	}
+	got := ask(t, conn, fmt.Sprintf("SELECT sum(flow_count) FROM golden.edge_as_pair(from = %d, to = %d, step = 0, "+
+		"rows = 1) WHERE src_as_id = 3", from.Unix(), from.Add(24*time.Hour).Unix()))
+	want := ask(t, conn, fmt.Sprintf("SELECT count() FROM golden.data_flow WHERE src_as_id = 3 AND in_interface_edge "+
+		"AND start_time >= toDateTime(%d) AND start_time < toDateTime(%d)", from.Unix(), from.Add(24*time.Hour).Unix()))
+	if got != want || got == "0" {
+		t.Errorf("%s: of one AS %s flows, want %s", when, got, want)
+	}
+}
+
 // The views of sums are exact whatever rollups are on and however far these are filled, for times that begin and end
 // anywhere, and read what costs least.
 func TestSums(t *testing.T) {
@@ -63,16 +101,22 @@ func TestSums(t *testing.T) {
 	s := rollupSettings()
 	s.Rollups = nil
 	apply(t, conn, s)
+	run(t, conn, "INSERT INTO golden.meta_application (id, protocol, port_range_min, port_range_max) VALUES "+
+		"('web', 'TCP', 80, 80), ('system', 'tcp', 0, 1023), ('turn', 'udp', 160, 100)")
+	run(t, conn, s.ReloadDictionaries()[0])
 	if err := insertFlowsOf(conn, "a", 0, 6000, 4*24*time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	compareSums(t, conn, &s, "without rollups")
-	s.Rollups = []string{"traffic", "src_prefix", "as_pair", "scireg", "scope", "country", "interface_application"}
+	compareEdge(t, conn, "without rollups")
+	s.Rollups = []string{"traffic", "src_prefix", "as_pair", "scireg", "scope", "country", "interface_application",
+		"interface", "src_as", "dst_as", "application", "sampling"}
 	apply(t, conn, s)
 	if again := apply(t, conn, s); len(again) > 0 {
 		t.Errorf("a second time changes %q", again)
 	}
 	compareSums(t, conn, &s, "before rows are filled in")
+	compareEdge(t, conn, "before rows are filled in")
 	if err := Fill(t.Context(), conn, s, func(Filling) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -80,10 +124,12 @@ func TestSums(t *testing.T) {
 		t.Errorf("filled: a second time changes %q", again)
 	}
 	compareSums(t, conn, &s, "filled")
+	compareEdge(t, conn, "filled")
 	if err := insertFlowsOf(conn, "b", 6000, 1000, 4*24*time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	compareSums(t, conn, &s, "after more rows")
+	compareEdge(t, conn, "after more rows")
 
 	// Days from the table of days, nothing from the rows; with rows = 1, and with ad-hoc filters, the rows alone.
 	from, to := time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC), time.Date(2026, 2, 2, 12, 59, 59, 0, time.UTC)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // Kind is the set of dimensions of a view.
@@ -60,6 +61,15 @@ func NewView(kind Kind, window string) View {
 		PolicyLevel:    "tlp:green",
 		PolicyScope:    []string{"comm:re"},
 	}
+}
+
+// duration is about how long a window is, for comparisons.
+func (v *View) duration() time.Duration {
+	interval, err := windowInterval(v.Window)
+	if err != nil {
+		return 0 // Validate has refused it
+	}
+	return (&TTL{Interval: interval}).Duration()
 }
 
 func (v *View) label() string { return v.Kind.String() + " " + v.Window }

@@ -476,33 +476,78 @@ AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interf
 FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
+CREATE VIEW IF NOT EXISTS `default`.`edge_interface` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, `in_interface_edge`, `out_interface_id`, `out_interface_edge`, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC')) AND (in_interface_edge OR out_interface_edge);
+
 CREATE VIEW IF NOT EXISTS `default`.`sums_interface_application` ON CLUSTER 'all shards'
 AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, `out_interface_id`, `protocol`, `application_port`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `default`.`sums_application` ON CLUSTER 'all shards'
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `protocol`, `application_port`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toBool(f.in_interface_edge OR f.out_interface_edge) AS `edge`, `protocol`, `application_port`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`edge_application` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, nullIf(names.id, '') AS application_id, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM (SELECT * FROM `default`.`data_flow` AS f WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC')) AND (in_interface_edge OR out_interface_edge)) AS f
+ANY LEFT JOIN (SELECT protocol, toUInt16(arrayJoin(range(toUInt32(port_range_min), toUInt32(port_range_max) + 1))) AS port, argMax(id, port_range_min) AS id FROM (SELECT lower(source.protocol) AS protocol, least(source.port_range_min, source.port_range_max) AS port_range_min, greatest(source.port_range_min, source.port_range_max) AS port_range_max, source.id AS id FROM `default`.`applications` AS source FINAL WHERE sipHash128(concat(source.protocol, ' ', source.id, ' ', toString(source.port_range_min), ' ', toString(source.port_range_max))) NOT IN (SELECT h FROM (SELECT sipHash128(id) AS h, source, argMax(present, insert_time) AS has FROM `default`.`meta_source` WHERE table_name = 'meta_application' AND h IN (SELECT sipHash128(id) FROM `default`.`meta_source` WHERE table_name = 'meta_application' AND NOT present) GROUP BY h, source) GROUP BY h HAVING NOT max(has))) GROUP BY protocol, port) AS names ON names.protocol = lower(f.protocol) AND names.port = f.application_port;
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_sampling` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `flow_type`, `sampling_rate`, `sampling_source`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `default`.`sums_peer` ON CLUSTER 'all shards'
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `peer_as_id`, `peer_ip`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `out_interface_id`, `peer_as_id`, `peer_ip`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `default`.`sums_src_as` ON CLUSTER 'all shards'
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `src_as_id`, src_ip, dst_ip, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toBool(f.in_interface_edge OR f.out_interface_edge) AS `edge`, `src_as_id`, src_ip, dst_ip, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`edge_src_as` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `src_as_id`, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC')) AND (in_interface_edge OR out_interface_edge);
 
 CREATE VIEW IF NOT EXISTS `default`.`sums_dst_as` ON CLUSTER 'all shards'
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `dst_as_id`, src_ip, dst_ip, src_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toBool(f.in_interface_edge OR f.out_interface_edge) AS `edge`, `dst_as_id`, src_ip, dst_ip, src_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
+CREATE VIEW IF NOT EXISTS `default`.`edge_dst_as` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `dst_as_id`, src_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC')) AND (in_interface_edge OR out_interface_edge);
+
 CREATE VIEW IF NOT EXISTS `default`.`sums_as_pair` ON CLUSTER 'all shards'
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `src_as_id`, `dst_as_id`, device_id, src_ip, dst_ip, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toBool(f.in_interface_edge OR f.out_interface_edge) AS `edge`, `src_as_id`, `dst_as_id`, src_ip, dst_ip, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`largest_as_pair` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toBool(f.in_interface_edge OR f.out_interface_edge) AS `edge`, `src_as_id`, `dst_as_id`, src_ip, dst_ip, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`edge_as_pair` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `src_as_id`, `dst_as_id`, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC')) AND (in_interface_edge OR out_interface_edge);
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_talkers` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `protocol`, `application_port`, `src_as_id`, `dst_as_id`, `src_ip`, `dst_ip`, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`largest_talkers` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `protocol`, `application_port`, `src_as_id`, `dst_as_id`, `src_ip`, `dst_ip`, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 

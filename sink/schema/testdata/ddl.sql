@@ -553,33 +553,78 @@ AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interf
 FROM `golden`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
+CREATE VIEW IF NOT EXISTS `golden`.`edge_interface`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, `in_interface_edge`, `out_interface_id`, `out_interface_edge`, src_as_id, dst_as_id, flow_count, bit_count, packet_count
+FROM `golden`.`data_flow_by_edge_as_5m` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
 CREATE VIEW IF NOT EXISTS `golden`.`sums_interface_application`
 AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, `out_interface_id`, `protocol`, `application_port`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `golden`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `golden`.`sums_application`
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `protocol`, `application_port`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toBool(f.in_interface_edge OR f.out_interface_edge) AS `edge`, `protocol`, `application_port`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`edge_application`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, f.application_id AS application_id, src_as_id, dst_as_id, flow_count, bit_count, packet_count
+FROM `golden`.`data_flow_by_edge_as_5m` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_sampling`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `flow_type`, `sampling_rate`, `sampling_source`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `golden`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `golden`.`sums_peer`
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `peer_as_id`, `peer_ip`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `out_interface_id`, `peer_as_id`, `peer_ip`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `golden`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `golden`.`sums_src_as`
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `src_as_id`, src_ip, dst_ip, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toBool(f.in_interface_edge OR f.out_interface_edge) AS `edge`, `src_as_id`, src_ip, dst_ip, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`edge_src_as`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `src_as_id`, dst_as_id, flow_count, bit_count, packet_count
+FROM `golden`.`data_flow_by_edge_as_5m` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `golden`.`sums_dst_as`
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `dst_as_id`, src_ip, dst_ip, src_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toBool(f.in_interface_edge OR f.out_interface_edge) AS `edge`, `dst_as_id`, src_ip, dst_ip, src_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `golden`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
+CREATE VIEW IF NOT EXISTS `golden`.`edge_dst_as`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `dst_as_id`, src_as_id, flow_count, bit_count, packet_count
+FROM `golden`.`data_flow_by_edge_as_5m` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
 CREATE VIEW IF NOT EXISTS `golden`.`sums_as_pair`
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `src_as_id`, `dst_as_id`, device_id, src_ip, dst_ip, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toBool(f.in_interface_edge OR f.out_interface_edge) AS `edge`, `src_as_id`, `dst_as_id`, src_ip, dst_ip, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`largest_as_pair`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toBool(f.in_interface_edge OR f.out_interface_edge) AS `edge`, `src_as_id`, `dst_as_id`, src_ip, dst_ip, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`edge_as_pair`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `src_as_id`, `dst_as_id`, flow_count, bit_count, packet_count
+FROM `golden`.`data_flow_by_edge_as_5m` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_talkers`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `protocol`, `application_port`, `src_as_id`, `dst_as_id`, `src_ip`, `dst_ip`, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`largest_talkers`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `protocol`, `application_port`, `src_as_id`, `dst_as_id`, `src_ip`, `dst_ip`, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `golden`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 

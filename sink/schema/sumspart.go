@@ -1,0 +1,146 @@
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// rows is the table that is read where the rollup has nothing.
+func (r *summed) rows(s *Settings) string {
+	if r.base != nil {
+		return r.base.Table
+	}
+	return s.Tables.Flow
+}
+
+// sumsPart selects the columns of a view from the rows or from a table of a rollup.
+func (s *Settings) sumsPart(r *summed, rows bool, table, where string) string {
+	if rows && r.base != nil {
+		return s.aggregatePart(r, where)
+	}
+	columns := []string{"start_time"}
+	flows := "flow_count"
+	if rows {
+		columns, flows = []string{"toDateTime(f.start_time, 'UTC') AS start_time"}, "toUInt64(1) AS flow_count"
+		where = strings.ReplaceAll(where, startTime, "f."+startTime)
+	}
+	for _, d := range r.dimensions() {
+		columns = append(columns, s.sumsColumn(d, rows))
+	}
+	if r.named {
+		columns = append(columns, "nullIf(names.id, '') AS application_id")
+	}
+	columns = append(columns, r.filterColumns(rows)...)
+	if slices.Contains(r.Dimensions, NamedScope) {
+		// For dashboards of earlier versions.
+		columns = append(columns, "named_scope AS policy_scope")
+	}
+	columns = append(columns, flows, "bit_count", "packet_count")
+	from := s.qualified(table) + " AS f"
+	if rows {
+		for _, d := range r.Dimensions {
+			if isCountry(d) && s.countriesJoined() {
+				from += s.joinCountry(d)
+			}
+		}
+	}
+	selected := "SELECT " + strings.Join(columns, ", ") + "\nFROM "
+	if where += r.condition(rows); r.named {
+		return selected + "(SELECT * FROM " + from + " WHERE " + where + ") AS f" + s.joinApplications()
+	}
+	return selected + from + "\nWHERE " + where
+}
+
+// dimensions are those that the view has as columns.
+func (r *summed) dimensions() []string {
+	return slices.DeleteFunc(slices.Clone(r.Dimensions), func(d string) bool {
+		return r.edge && d == Edge || r.named && (d == "protocol" || d == "application_port")
+	})
+}
+
+// condition is what the view has of the rows or of a rollup's.
+func (r *summed) condition(rows bool) string {
+	condition := ""
+	switch {
+	case r.edge && rows:
+		condition = " AND " + edgeOfInterfaces
+	case r.edge:
+		condition = " AND " + r.edgeCondition()
+	}
+	if r.largest && !rows {
+		condition += " AND NOT " + Folded
+	}
+	return condition
+}
+
+const edgeOfInterfaces = "(in_interface_edge OR out_interface_edge)"
+
+// edgeCondition is the condition on rows of a rollup that their flows cross the edge; "" where they do not say so.
+func (r *Rollup) edgeCondition() string {
+	switch {
+	case slices.Contains(r.Dimensions, Edge):
+		return Edge
+	case slices.Contains(r.Dimensions, "in_interface_edge") && slices.Contains(r.Dimensions, "out_interface_edge"):
+		return edgeOfInterfaces
+	}
+	return ""
+}
+
+// sumsColumn is a dimension as it is selected from data_flow or from a table of a rollup.
+func (s *Settings) sumsColumn(d string, rows bool) string {
+	name := ident(columnName(d))
+	path, isPath := strings.CutPrefix(d, "ext.")
+	switch {
+	case rows && isCountry(d) && s.countriesJoined():
+		return fmt.Sprintf("toLowCardinality(ifNull(%s.country, '')) AS %s", countryJoin(d), name)
+	case rows && derivedOf(d) != nil:
+		return derivedOf(d).of("f") + " AS " + name
+	case rows && slices.Contains(s.WithoutColumns, d):
+		return fmt.Sprintf("defaultValueOfTypeName(%s) AS %s", literal(flowColumn(d).Type), name)
+	case !rows || !isPath:
+		return name
+	case s.flowPaths()[path] == "":
+		return fmt.Sprintf("defaultValueOfTypeName(%s) AS %s", literal(pathType(path)), name)
+	}
+	return d + " AS " + name
+}
+
+// filterColumns are the columns for conditions of dashboards that the set does not have.
+func (r *summed) filterColumns(rows bool) []string {
+	var columns []string
+	for _, c := range filterColumns {
+		switch {
+		case slices.Contains(r.Dimensions, c.name) || r.edge && strings.HasSuffix(c.name, "_ip"):
+		case rows:
+			columns = append(columns, c.name)
+		default:
+			columns = append(columns, c.none+" AS "+c.name)
+		}
+	}
+	return columns
+}
+
+// aggregatePart selects the columns of a view from the aggregate of flows over the edge, whose rows are of windows that
+// begin within the range.
+func (s *Settings) aggregatePart(r *summed, where string) string {
+	columns := []string{"toDateTime(f.start_time, 'UTC') AS start_time"}
+	for _, d := range r.dimensions() {
+		columns = append(columns, ident(d))
+	}
+	if r.named {
+		columns = append(columns, "f.application_id AS application_id")
+	}
+	columns = append(append(columns, r.filterColumns(true)...), "flow_count", "bit_count", "packet_count")
+	return "SELECT " + strings.Join(columns, ", ") + "\nFROM " + s.qualified(r.base.Table) + " AS f\nWHERE " +
+		strings.ReplaceAll(where, startTime, "f."+startTime)
+}
+
+// joinApplications looks up the name of a row's application as the aggregate does, from the table instead of the
+// dictionary, which readers of the view need not have a right to.
+func (s *Settings) joinApplications() string {
+	d := applicationDictionary(s)
+	return "\nANY LEFT JOIN (SELECT protocol, toUInt16(arrayJoin(range(toUInt32(port_range_min), " +
+		"toUInt32(port_range_max) + 1))) AS port, argMax(id, port_range_min) AS id FROM (" + d.query +
+		") GROUP BY protocol, port) AS names ON names.protocol = lower(f.protocol) AND names.port = f.application_port"
+}
