@@ -3,8 +3,10 @@ package explore
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/sink/schema"
 )
 
 // limit replaces the keys of the i-th dimension that are not among the largest by one key, and returns the condition
@@ -41,6 +43,19 @@ func (s *selection) limitAll(top string) string {
 		exprs = append(exprs, s.of(d.expr))
 		raw = append(raw, d.rawKeys()...)
 	}
+	is := s.candidates(raw, top)
+	if is == "" {
+		is = s.amongLargest(raw, top)
+	}
+	s.by = slices.Clone(s.by)
+	for i, d := range s.by {
+		s.by[i] = d.limited(is, exprs[i])
+	}
+	return is
+}
+
+// amongLargest returns the condition for rows whose keys of all dimensions are the largest.
+func (s *selection) amongLargest(raw []*dimension, top string) string {
 	var columns []string
 	for _, d := range raw {
 		columns = append(columns, s.of(d.expr))
@@ -51,12 +66,49 @@ func (s *selection) limitAll(top string) string {
 		// be among the largest, each with its own figures.
 		key, raw = "cityHash64"+key, []*dimension{{expr: "cityHash64" + key, columns: s.columns(raw)}}
 	}
-	is := key + " IN (" + s.largest(raw, top) + ")"
-	s.by = slices.Clone(s.by)
-	for i, d := range s.by {
-		s.by[i] = d.limited(is, exprs[i])
+	return key + " IN (" + s.largest(raw, top) + ")"
+}
+
+// moreThanShown is how many times as many keys as are shown are candidates. A rollup of the largest may lack some of
+// the traffic of a key, by which it is found further down.
+const moreThanShown = "4"
+
+// candidates returns the condition for rows of those keys that may be the largest, as a rollup of the largest says. The
+// figures are then of the rows, of which the condition finds those of a pair by their primary key. It is "" where there
+// is no such rollup.
+func (s *selection) candidates(raw []*dimension, top string) string {
+	if s.source.Step > 0 || s.unit != Bits && s.unit != Volume {
+		return ""
 	}
-	return is
+	asked := s.asked
+	asked.Dimensions = s.columns(raw)
+	choice, ok := schema.ChooseLargest(asked, *s.sources.Load(), s.now)
+	if !ok {
+		return ""
+	}
+	var columns []string
+	for _, column := range slices.Concat(schema.FlowKey(), asked.Dimensions) {
+		if choice.Columns[column] != "" && !slices.Contains(columns, column) {
+			columns = append(columns, column)
+		}
+	}
+	found := *s
+	found.by = raw
+	found.read(choice, between([][2]time.Time{{choice.From, choice.To}}))
+	found.parts = choice.Parts(*s.sources.Load(), s.now)
+	keys := found.keys("%s")
+	is := "SELECT " + keys + " FROM\n(\n" + indent(found.grouped("", "")) + "\n)\nORDER BY v DESC, " + keys +
+		" LIMIT " + moreThanShown + " * " + top
+	if !slices.Equal(columns, asked.Dimensions) { // with those of the primary key that the question does not have
+		found.also("(" + strings.Join(asked.Dimensions, ", ") + ") IN (" + is + ")")
+		found.by = nil
+		for _, column := range columns {
+			found.by = append(found.by, &dimension{expr: column, columns: []string{column}})
+		}
+		is = "SELECT " + found.keys("%s") + " FROM\n(\n" + indent(found.grouped("", "")) + "\n)"
+	}
+	s.source.Why += "; " + choice.Why
+	return "(" + strings.Join(columns, ", ") + ") IN (" + is + ")"
 }
 
 // rawKeys returns the dimensions of the columns that the key is made of where these are cheaper to group by and say the

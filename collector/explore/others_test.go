@@ -26,6 +26,8 @@ func testOthers(t *testing.T, e *Explorer) {
 	}
 	whole := *e.Planner.sources.Load()
 	defer e.Planner.SetSources(whole)
+	var lines []string
+	source := ""
 	const week, days = "from=2026-01-04T03:00&to=2026-01-09T14:00", "from=2026-01-03&to=2026-01-24"
 	for _, address := range []string{
 		"by=src.as", "by=src.as&top=5", "by=src.as&unit=flows&zone=Europe/Zurich", "by=dst.as&view=table&top=3",
@@ -33,6 +35,9 @@ func testOthers(t *testing.T, e *Explorer) {
 		"by=src.as,dst.org&view=matrix&top=3&unit=packets", "by=src.as,dst.as&top=4&filter=src.as+>+10",
 		"by=src.as,dst.as&view=sankey&top=4&filter=device+=+r1", "by=src.country,dst.country&view=matrix&top=3",
 		"by=src.ip,dst.ip,app&view=table&top=6", "by=app&top=4", "by=circuit,app&view=table&top=5", "by=if,app&top=7",
+		"by=src.as,dst.as&top=4", "by=dst.as,device,src.as&view=table&top=3&filter=proto+=+tcp",
+		"by=dst.as,device,src.as&view=table&top=3", "by=src.ip,dst.ip&top=5&filter=device+=+r1",
+		"by=dst.ip,proto,src.ip&view=table&top=3&unit=volume", "by=src.ip,dst.ip&top=3&filter=src.as+=+64500",
 		"by=src.as,app&view=sankey&top=3", "by=src.city&top=2", "by=src.as&view=both", "by=src.as&before=week&top=2",
 	} {
 		for _, during := range []string{week, days} {
@@ -49,14 +54,27 @@ func testOthers(t *testing.T, e *Explorer) {
 				if err != nil {
 					t.Fatalf("%s: %v", address, err)
 				}
+				source = address + ": " + a.Query.Source.Line()
 				return everything(a)
 			}
 			e.Planner.SetSources(whole)
 			got := said()
+			lines = append(lines, source)
 			e.Planner.SetSources(whole[:1])
 			if want := said(); got != want || got == "" {
 				t.Errorf("%s, %s:\n%s\nthe rows:\n%s", address, during, got, want)
 			}
+		}
+	}
+	for _, want := range []string{
+		"by=src.as,dst.as&top=4: data_flow: single flows; rollup_largest_as_pair_1d: the largest",
+		"by=dst.as,device,src.as&view=table&top=3: data_flow: single flows; rollup_largest_as_pair_1h",
+		"by=src.ip,dst.ip,app&view=table&top=6: data_flow: single flows; rollup_talkers_1d",
+		"by=src.ip,dst.ip&top=5&filter=device+=+r1: data_flow: single flows; rollup_talkers_1h",
+		"by=src.ip,dst.ip&top=3&filter=src.as+=+64500: data_flow: single flows; not",
+	} {
+		if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, want) }) {
+			t.Errorf("no %q in\n%s", want, strings.Join(lines, "\n"))
 		}
 	}
 	for day := time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC); day.Day() < 28; day = day.AddDate(0, 0, 1) {

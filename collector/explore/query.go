@@ -141,6 +141,9 @@ func (s *selection) read(source schema.Choice, times string) {
 	if s.where = times; s.filter != "" {
 		s.where += " AND " + s.of(s.filter)
 	}
+	if len(source.Largest) > 0 {
+		s.where += " AND NOT " + schema.Folded
+	}
 }
 
 const scopeColumn = "policy_scope"
