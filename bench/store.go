@@ -20,6 +20,7 @@ import (
 	"github.com/metranova/flow-collector/bench/layouts"
 	"github.com/metranova/flow-collector/bench/stages"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/sink/schema"
 )
 
 func storeCommand() *cli.Command {
@@ -34,7 +35,8 @@ func storeCommand() *cli.Command {
 			"If nfdump is installed, nfcapd gets the same datagrams, and the bytes of its files stand beside.\n\n" +
 			"   bench store                                     # v9 of 20 routers, sampled 1:1000, a million flows\n" +
 			"   bench store --only default,sorted --flows 5000000\n" +
-			"   bench store --protocol sflow",
+			"   bench store --protocol sflow\n" +
+			"   bench store --only default --rollups all,each --clock 10000  # what rollups cost, and how they shrink",
 		Flags: append(genFlags(),
 			&cli.StringFlag{Name: "hostile",
 				Usage: "rows of the flood `KIND` of bench hostile, as many datagrams as --datagrams"},
@@ -45,6 +47,8 @@ func storeCommand() *cli.Command {
 				Usage: "measure also a layout with these flow extensions alone: `A+B`, none is -"},
 			&cli.StringSliceFlag{Name: "settings",
 				Usage: "measure also the default layout with these table settings: `NAME=VALUE+NAME=VALUE`"},
+			&cli.StringSliceFlag{Name: "rollups",
+				Usage: "measure also the default layout with these rollups: `A+B`, or all; each: with each one alone"},
 			&cli.StringFlag{Name: "only", Usage: "only layouts whose names have one of these `WORDS`, with commas"},
 			&cli.IntFlag{Name: "prefixes", Usage: "metadata is made up with `N` prefixes", Value: 300_000},
 			&cli.StringFlag{Name: "collector", Usage: "the collector's program `FILE`", Value: "bin/collector"},
@@ -151,6 +155,15 @@ func furtherLayouts(c *cli.Command) (all []layouts.Layout) {
 		l.Name, l.Settings = settings, strings.ReplaceAll(settings, "+", ", ")
 		all = append(all, l)
 	}
+	for _, list := range c.StringSlice("rollups") {
+		if list != "each" {
+			all = append(all, layouts.WithRollups("rollups "+list, strings.Split(list, "+")...))
+			continue
+		}
+		for _, name := range schema.RollupNames() {
+			all = append(all, layouts.WithRollups("rollup "+name, name))
+		}
+	}
 	return all
 }
 
@@ -173,6 +186,7 @@ func printLayouts(out io.Writer, results []layouts.Result) {
 			r.Insert+r.Merge, r.Unmerged, r.Merged)
 	}
 	_ = table.Flush() // to standard output
+	printRolled(out, results)
 	first := results[0].Columns
 	names := slices.SortedFunc(maps.Keys(first), func(a, b string) int {
 		if first[a] > first[b] {
@@ -198,4 +212,17 @@ func printLayouts(out io.Writer, results []layouts.Result) {
 		fmt.Fprintln(table)
 	}
 	_ = table.Flush()
+}
+
+// printRolled prints how many flows a row of each rollup has.
+func printRolled(out io.Writer, results []layouts.Result) {
+	for _, r := range results {
+		if len(r.Rolled) == 0 {
+			continue
+		}
+		fmt.Fprintf(out, "\n%s: flows in a row\n", r.Layout.Name)
+		for _, name := range slices.Sorted(maps.Keys(r.Rolled)) {
+			fmt.Fprintf(out, "  %s %.1f\n", name, r.Rolled[name])
+		}
+	}
 }

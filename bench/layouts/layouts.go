@@ -31,6 +31,7 @@ type Layout struct {
 	LZ4             bool     // columns have no codecs, so that the server's default applies
 	ServerSettings  bool     // parts are written with the server's default settings
 	Settings        string   // further settings of the table, in the syntax of MODIFY SETTING
+	Rollups         []string // sets of flow.rollups that each insert fills
 }
 
 // All returns the layouts that are compared; the first is the collector's default.
@@ -85,6 +86,8 @@ type Result struct {
 	Unmerged float64            // bytes per row on disk before the merge
 	Merged   float64            // bytes per row on disk after the merge
 	Columns  map[string]float64 // the same for each column
+	// Rolled are the rows of data_flow for each row of a rollup's table, merged.
+	Rolled map[string]float64 `json:",omitempty"`
 }
 
 // Run measures all layouts, one after the other on one store, which it starts and stops.
@@ -195,8 +198,10 @@ func (r *run) measure(ctx context.Context, number int, l Layout) (Result, error)
 		return Result{}, err
 	}
 	before = r.cpu()
-	if _, err := r.store.Read(ctx, "OPTIMIZE TABLE "+table+" FINAL"); err != nil {
-		return Result{}, err
+	for _, merged := range append(l.rolledUp(), table) {
+		if _, err := r.store.Read(ctx, "OPTIMIZE TABLE "+merged+" FINAL"); err != nil {
+			return Result{}, err
+		}
 	}
 	result.Merge = perRow(r.cpu() - before)
 	if size, err = r.size(ctx, table); err != nil {
@@ -206,8 +211,10 @@ func (r *run) measure(ctx context.Context, number int, l Layout) (Result, error)
 	for name, bytes := range size.columns {
 		result.Columns[name] = bytes / float64(result.Rows)
 	}
-	_, err = r.store.Read(ctx, "DROP TABLE "+table+" SYNC")
-	return result, err
+	if result.Rolled, err = r.rolled(ctx, l, result.Rows); err != nil {
+		return Result{}, err
+	}
+	return result, r.drop(ctx, table, l)
 }
 
 // noMerges keeps the store from merging parts by itself: all are larger than the limit. OPTIMIZE … FINAL ignores it.
@@ -217,7 +224,7 @@ const noMerges = "max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merg
 func (r *run) create(ctx context.Context, table string, l Layout) error {
 	s := schema.Default()
 	s.Tables.Flow, s.FlowExtensions, s.WithoutColumns, s.Views, s.Rollups = table, l.Extensions, l.WithoutColumns, nil,
-		nil
+		l.Rollups
 	s.IPRefExtensions, s.LowCardinalityRefs, s.Knows = l.IPRefExtensions, l.DictionaryRefs, map[string]bool{}
 	for _, name := range schema.NewTableSettings() {
 		s.Knows[name] = !l.ServerSettings
@@ -226,7 +233,13 @@ func (r *run) create(ctx context.Context, table string, l Layout) error {
 	if err != nil {
 		return err
 	}
+	made := false
 	for _, statement := range statements {
+		if strings.Contains(statement, "`rollup_") && !strings.HasPrefix(statement, "CREATE VIEW") {
+			if _, err := r.store.Read(ctx, statement); err != nil {
+				return err
+			}
+		}
 		if !strings.HasPrefix(statement, "CREATE TABLE") || !strings.Contains(statement, table) {
 			continue
 		}
@@ -240,10 +253,20 @@ func (r *run) create(ctx context.Context, table string, l Layout) error {
 		if l.Settings != "" {
 			settings += ", " + l.Settings
 		}
-		_, err := r.store.Read(ctx, "ALTER TABLE "+table+" MODIFY SETTING "+settings)
-		return err
+		if _, err := r.store.Read(ctx, "ALTER TABLE "+table+" MODIFY SETTING "+settings); err != nil {
+			return err
+		}
+		made = true
 	}
-	return fmt.Errorf("no statement makes the table %s", table)
+	if !made {
+		return fmt.Errorf("no statement makes the table %s", table)
+	}
+	for _, rollup := range l.rolledUp() {
+		if _, err := r.store.Read(ctx, "ALTER TABLE "+rollup+" MODIFY SETTING "+noMerges); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tableSize is the size of a table on disk.
