@@ -30,15 +30,25 @@ type Scopes struct {
 // Append appends the texts of all scopes to list.
 func (s *Scopes) Append(list []string) []string {
 	list = append(list, s.Listed...)
-	for _, as := range s.AS {
-		if as != 0 {
-			list = append(list, string(AppendASScope(nil, as)))
-		}
+	for _, as := range s.ASNumbers() {
+		list = append(list, string(AppendASScope(nil, as)))
 	}
 	if s.Community != "" {
 		list = append(list, s.Community)
 	}
 	return list
+}
+
+// ASNumbers returns those of AS that are not 0.
+func (s *Scopes) ASNumbers() []uint32 {
+	from, to := 0, len(s.AS)
+	if s.AS[0] == 0 {
+		from = 1
+	}
+	if s.AS[1] == 0 {
+		to = max(from, 1)
+	}
+	return s.AS[from:to]
 }
 
 // AppendASScope appends the text of the scope of an AS: as:<number>.

@@ -110,10 +110,8 @@ func (c *scopeArray) append(row int, s *enrich.Scopes) {
 	for _, scope := range s.Listed {
 		c.elements.add(scope)
 	}
-	for _, as := range s.AS {
-		if as != 0 {
-			c.addAS(as)
-		}
+	for _, as := range s.ASNumbers() {
+		c.addAS(as)
 	}
 	if s.Community != "" {
 		c.elements.add(s.Community)

@@ -42,13 +42,11 @@ func appendScopesField(p []byte, field protowire.Number, s *enrich.Scopes) []byt
 		scope = validText(scope)
 		p = append(appendHead(p, field, len(scope)), scope...)
 	}
-	for _, as := range s.AS {
-		if as != 0 {
-			p = appendHead(p, field, 0)
-			start := len(p)
-			p = enrich.AppendASScope(p, as)
-			p[start-1] = byte(len(p) - start)
-		}
+	for _, as := range s.ASNumbers() {
+		p = appendHead(p, field, 0)
+		start := len(p)
+		p = enrich.AppendASScope(p, as)
+		p[start-1] = byte(len(p) - start)
 	}
 	return appendTextField(p, field, s.Community)
 }

@@ -51,10 +51,8 @@ func appendScopes(p []byte, key string, s *enrich.Scopes) []byte {
 	for _, scope := range s.Listed {
 		p = append(appendString(p, scope), ',')
 	}
-	for _, as := range s.AS {
-		if as != 0 {
-			p = append(enrich.AppendASScope(append(p, '"'), as), '"', ',')
-		}
+	for _, as := range s.ASNumbers() {
+		p = append(enrich.AppendASScope(append(p, '"'), as), '"', ',')
 	}
 	if s.Community != "" {
 		p = append(appendString(p, s.Community), ',')
