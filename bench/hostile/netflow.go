@@ -215,6 +215,21 @@ func rates(m *maker) func(int) []byte {
 	}
 }
 
+// ratesUsed has sampling rates of interfaces that are random, in 50 domains, and records of such interfaces.
+func ratesUsed(m *maker) func(int) []byte {
+	options := set(nil, 1, append(shorts(nil, 258, 4, 8), shorts(nil, 2, 4, 34, 4, 50, 4)...))
+	data := set(nil, 0, template(256, 8, 4, 12, 4, 1, 4, 10, 4, 14, 4))
+	return func(i int) []byte {
+		var b []byte
+		for range 1000 {
+			b = words(b, m.Uint32(), m.Uint32N(1<<20)|1, m.Uint32N(1<<16))
+		}
+		rows := make([]byte, 100*20)
+		m.fill(rows)
+		return m.v9(i%50, i, options, set(nil, 258, b), data, set(nil, 256, rows))
+	}
+}
+
 func renames(m *maker) func(int) []byte {
 	t := set(nil, 1, append(shorts(nil, 258, 4, 8), shorts(nil, 1, 4, 130, 4, 34, 4)...))
 	return func(i int) []byte { return m.v9(1, i, t, set(nil, 258, words(nil, 0, m.Uint32(), 1<<32-1))) }
