@@ -64,6 +64,7 @@ func (t *scopedRates) forget(before uint32) (n int) {
 		delete(t.joins, key)
 		n++
 	}
+	t.refilter()
 	return n
 }
 

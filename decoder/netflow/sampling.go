@@ -153,6 +153,9 @@ func (s *session) find(rates *samplingRates, m *metered, from, to scopeKind) (fo
 		}
 		for _, id := range ids[:n] {
 			key := scopeKey{kind, id}
+			if !rates.mayHave(key) {
+				continue
+			}
 			if found.rate = rates.single[key].rate; found.rate != 0 {
 				return found
 			}

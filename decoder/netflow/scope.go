@@ -281,6 +281,7 @@ type scopedRates struct {
 	shapes  []shape                     // by their kinds
 	oldest  uint32                      // none was heard before, Unix seconds; 0: there are none
 	kinds   [scopeKinds]bool            // that occur in any of them; noScope's says nothing
+	filter  *scopeFilter                // of single, shared and joins; nil: they are few
 }
 
 // maxShapes bounds the shapes of one observation domain, maxSamplers the scopes of one shape.
@@ -320,6 +321,7 @@ func (t *scopedRates) set(s *scope, rate, now uint32) (changed bool) {
 	sh.rates.change(was, rate)
 	if s.len() == 1 {
 		put(&t.single, s[0], heard)
+		t.note(s[0])
 		return true
 	}
 	put(&t.several, *s, heard)
@@ -331,6 +333,7 @@ func (t *scopedRates) set(s *scope, rate, now uint32) (changed bool) {
 		if all == nil {
 			all = &rateSet{}
 			put(&t.shared, key, all)
+			t.note(key)
 		}
 		all.change(was, rate)
 	}
@@ -344,6 +347,7 @@ func (t *scopedRates) join(key scopeKey, by selectors, now uint32) (changed bool
 		return false
 	}
 	put(&t.joins, key, heardSelectors{by, now})
+	t.note(key)
 	if was.selectors == by {
 		return false
 	}
@@ -382,7 +386,11 @@ func (t *scopedRates) shapeOf(s *scope) *shape {
 
 // bytes is what the rates cost.
 func (t *scopedRates) bytes() int {
-	return rateBytes * (len(t.single) + 2*len(t.joins) + 4*len(t.several) + 2*len(t.shared))
+	n := rateBytes * (len(t.single) + 2*len(t.joins) + 4*len(t.several) + 2*len(t.shared))
+	if t.filter != nil {
+		n += scopeFilterBits / 8
+	}
+	return n
 }
 
 // count is how many scopes have a rate or samplers.
@@ -394,6 +402,10 @@ func (t *scopedRates) clone() scopedRates {
 	c.shared = maps.Clone(t.shared)
 	for key, all := range c.shared {
 		c.shared[key] = &rateSet{slices.Clone(all.list), all.more}
+	}
+	if t.filter != nil {
+		filter := *t.filter
+		c.filter = &filter
 	}
 	c.shapes = slices.Clone(t.shapes)
 	for i := range c.shapes {

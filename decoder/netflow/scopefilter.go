@@ -1,0 +1,60 @@
+package netflow
+
+// scopeFilter says of most scopes that no rate is known for them, without a look into large maps: a record asks the
+// rates of up to maxAnnouncers domains for each thing that it names, and most of them do not have it. It never says so
+// of a scope that has a rate; one that had a rate before may look as if it had one still.
+type scopeFilter [scopeFilterBits / 64]uint64
+
+const (
+	scopeFilterBits = 1 << 16
+	// filteredFrom is how many scopes a domain has from which on it has a filter. They take as much memory as that.
+	filteredFrom = scopeFilterBits / 8 / rateBytes
+)
+
+// at returns where a scope's bit is.
+func (f *scopeFilter) at(key scopeKey) (word *uint64, bit uint64) {
+	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
+	hash := (key.id ^ uint64(key.kind)<<56) * odd >> (64 - 16)
+	return &f[hash/64], 1 << (hash % 64)
+}
+
+func (f *scopeFilter) add(key scopeKey) {
+	word, bit := f.at(key)
+	*word |= bit
+}
+
+// mayHave reports whether there may be a rate for a scope of one thing.
+func (t *scopedRates) mayHave(key scopeKey) bool {
+	if t.filter == nil {
+		return true
+	}
+	word, bit := t.filter.at(key)
+	return *word&bit != 0
+}
+
+// note puts a scope that has a rate from now on into the filter.
+func (t *scopedRates) note(key scopeKey) {
+	if t.filter != nil {
+		t.filter.add(key)
+		return
+	}
+	t.refilter()
+}
+
+// refilter makes the filter anew, without those that have no rate any more.
+func (t *scopedRates) refilter() {
+	t.filter = nil
+	if len(t.single)+len(t.joins)+len(t.shared) < filteredFrom {
+		return
+	}
+	t.filter = &scopeFilter{}
+	for key := range t.single {
+		t.filter.add(key)
+	}
+	for key := range t.joins {
+		t.filter.add(key)
+	}
+	for key := range t.shared {
+		t.filter.add(key)
+	}
+}
