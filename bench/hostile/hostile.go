@@ -88,6 +88,8 @@ func Kinds() []Kind {
 		{Name: "rates", Does: "500 sampling rates", Rate: 500, build: rates},
 		{Name: "rates-used", Does: "1,000 sampling rates of interfaces, and records of such", Rate: 500,
 			build: ratesUsed},
+		{Name: "rates-several", Does: "sampling rates of pairs of things, and records that name these", Rate: 500,
+			build: ratesSeveral},
 		{Name: "renames", Does: "another name and rate for the exporter", Rate: 3_000, sources: 50, build: renames},
 		{Name: "jumps", Does: "sequence numbers at random", Rate: 3_000, sources: 50, build: jumps},
 		{Name: "one-byte", Does: "60,000 records of one byte", Rate: 500, build: rows(60_000, 4, 1)},

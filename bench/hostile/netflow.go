@@ -230,6 +230,35 @@ func ratesUsed(m *maker) func(int) []byte {
 	}
 }
 
+// ratesSeveral has sampling rates of pairs of things, in 50 domains, and records that name all of these.
+func ratesSeveral(m *maker) func(int) []byte {
+	things := []int{10, 14, 234, 235, 141, 142}
+	var options []byte
+	var pairs int
+	for i, a := range things {
+		for _, b := range things[:i] {
+			options = set(options, 3, append(shorts(nil, 300+pairs, 3, 2), shorts(nil, b, 4, a, 4, 34, 4)...))
+			pairs++
+		}
+	}
+	data := set(nil, 2, template(256, 8, 4, 12, 4, 1, 4, 10, 4, 14, 4, 234, 4, 235, 4, 141, 4, 142, 4))
+	return func(i int) []byte {
+		all := append([]byte(nil), options...)
+		for p := range pairs {
+			var b []byte
+			for range 60 {
+				b = words(b, m.Uint32N(1000), m.Uint32N(1000), m.Uint32N(1<<20)|1)
+			}
+			all = set(all, 300+p, b)
+		}
+		rows := make([]byte, 128*36)
+		m.fill(rows)
+		b := m.ipfix(i, all, data, set(nil, 256, rows))
+		be.PutUint32(b[12:], uint32(i%50))
+		return b
+	}
+}
+
 func renames(m *maker) func(int) []byte {
 	t := set(nil, 1, append(shorts(nil, 258, 4, 8), shorts(nil, 1, 4, 130, 4, 34, 4)...))
 	return func(i int) []byte { return m.v9(1, i, t, set(nil, 258, words(nil, 0, m.Uint32(), 1<<32-1))) }

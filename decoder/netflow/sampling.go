@@ -178,6 +178,10 @@ func (s *session) find(rates *samplingRates, m *metered, from, to scopeKind) (fo
 
 // whole is the rate of a scope that names several things, the first of a kind, all of which a record names.
 func (s *samplingRates) whole(kind scopeKind, m *metered) uint32 {
+	ids, n := m.ids(kind)
+	if !slices.ContainsFunc(ids[:n], func(id uint64) bool { return s.mayHave(scopeKey{kind, id}) }) {
+		return 0
+	}
 	for i := range s.shapes {
 		sh := &s.shapes[i]
 		n := sh.keys()
@@ -191,7 +195,10 @@ func (s *samplingRates) whole(kind scopeKind, m *metered) uint32 {
 				key[at] = scopeKey{k, ids[min(try, max(count-1, 0))]}
 				named = named && count > 0
 			}
-			if rate := s.several[key].rate; named && rate != 0 {
+			if !named || !s.mayHave(key.folded()) {
+				continue
+			}
+			if rate := s.several[key].rate; rate != 0 {
 				return rate
 			}
 		}

@@ -281,7 +281,7 @@ type scopedRates struct {
 	shapes  []shape                     // by their kinds
 	oldest  uint32                      // none was heard before, Unix seconds; 0: there are none
 	kinds   [scopeKinds]bool            // that occur in any of them; noScope's says nothing
-	filter  *scopeFilter                // of single, shared and joins; nil: they are few
+	filter  *scopeFilter                // of single, joins, several and its parts; nil: they are few
 }
 
 // maxShapes bounds the shapes of one observation domain, maxSamplers the scopes of one shape.
@@ -325,6 +325,7 @@ func (t *scopedRates) set(s *scope, rate, now uint32) (changed bool) {
 		return true
 	}
 	put(&t.several, *s, heard)
+	t.noteWhole(s)
 	if s.names(byDomain) {
 		return true // nothing of it holds for other domains' records
 	}
@@ -333,7 +334,6 @@ func (t *scopedRates) set(s *scope, rate, now uint32) (changed bool) {
 		if all == nil {
 			all = &rateSet{}
 			put(&t.shared, key, all)
-			t.note(key)
 		}
 		all.change(was, rate)
 	}

@@ -41,10 +41,35 @@ func (t *scopedRates) note(key scopeKey) {
 	t.refilter()
 }
 
+// noteWhole puts a scope that names several things, and each of these, into the filter.
+func (t *scopedRates) noteWhole(s *scope) {
+	if t.filter != nil {
+		t.filter.addWhole(s)
+		return
+	}
+	t.refilter()
+}
+
+func (f *scopeFilter) addWhole(s *scope) {
+	f.add(s.folded())
+	for _, key := range s[:s.len()] {
+		f.add(key)
+	}
+}
+
+// folded stands for a scope of several things in a filter.
+func (s *scope) folded() (key scopeKey) {
+	const odd = 0x9e3779b97f4a7c15
+	for _, part := range s {
+		key.id = key.id*odd + part.id ^ uint64(part.kind)
+	}
+	return key
+}
+
 // refilter makes the filter anew, without those that have no rate any more.
 func (t *scopedRates) refilter() {
 	t.filter = nil
-	if len(t.single)+len(t.joins)+len(t.shared) < filteredFrom {
+	if t.count() < filteredFrom {
 		return
 	}
 	t.filter = &scopeFilter{}
@@ -54,7 +79,7 @@ func (t *scopedRates) refilter() {
 	for key := range t.joins {
 		t.filter.add(key)
 	}
-	for key := range t.shared {
-		t.filter.add(key)
+	for s := range t.several {
+		t.filter.addWhole(&s)
 	}
 }

@@ -29,6 +29,11 @@ func TestScopeFilter(t *testing.T) {
 				t.Fatalf("%v is hidden, which is a part of a scope", k)
 			}
 		}
+		for s := range rates.several {
+			if !rates.mayHave(s.folded()) || !rates.mayHave(s[0]) {
+				t.Fatalf("%v is hidden", s)
+			}
+		}
 	}
 	for n := range 4000 {
 		switch n % 3 {
