@@ -163,3 +163,25 @@ func TestSums(t *testing.T) {
 		t.Errorf("with an ad-hoc filter the sum is %s, want %s", got, want)
 	}
 }
+
+func TestEdgeAggregateIsTheFinest(t *testing.T) {
+	for name, test := range map[string]struct {
+		views []View
+		want  string
+	}{
+		"none":       {[]View{NewView(ByIPVersion, "1m")}, ""},
+		"one":        {[]View{NewView(ByIPVersion, "1m"), NewView(ByEdgeAS, "1h")}, "data_flow_by_edge_as_1h"},
+		"the second": {[]View{NewView(ByEdgeAS, "1h"), NewView(ByEdgeAS, "5m")}, "data_flow_by_edge_as_5m"},
+		"the first":  {[]View{NewView(ByEdgeAS, "90s"), NewView(ByEdgeAS, "2m")}, "data_flow_by_edge_as_90s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			if v := (&Settings{Views: test.views}).edgeAggregate(); v != nil {
+				got = v.Table
+			}
+			if got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}

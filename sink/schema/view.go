@@ -69,7 +69,7 @@ func (v *View) duration() time.Duration {
 	if err != nil {
 		return 0 // Validate has refused it
 	}
-	return (&TTL{Interval: interval}).Duration()
+	return TTL{Interval: interval, Column: startTime}.Duration()
 }
 
 func (v *View) label() string { return v.Kind.String() + " " + v.Window }
