@@ -118,22 +118,44 @@ func (s *Settings) sumsQuery(r *summed) string {
 		of := span{table: r.Table(step), used: used, begin: wholeSteps(all.begin, seconds-1, seconds),
 			end: wholeSteps(all.end, 0, seconds)}
 		if since := s.RollupsSince[r.Name]; !since.IsZero() && !s.RollupsFilled[r.Name] {
-			of.begin = fmt.Sprintf("greatest(%s, %d)", of.begin, firstStep(since, stepDuration(step)).Unix())
+			of.begin = fmt.Sprintf("greatest(%s, %d)", of.begin, firstStep(since, r.whole(step)).Unix())
 		}
 		spans = append(spans, of)
 	}
 	var parts []string
 	for i, of := range slices.Backward(spans) {
 		where := between(of.begin, of.end)
-		if i+1 < len(spans) { // less the range that the wider table answers, which is within this one
-			wider := spans[i+1]
-			isRead := wider.used + " AND " + wider.begin + " < " + wider.end
-			where = "(" + between(of.begin, fmt.Sprintf("if(%s, %s, %s)", isRead, wider.begin, of.end)) + " OR " +
-				between(fmt.Sprintf("if(%s, %s, %s)", isRead, wider.end, of.end), of.end) + ")"
+		if wider := spans[i+1:]; len(wider) > 0 {
+			if r.base == nil { // who reads one of them reads all that are finer
+				wider = wider[:1]
+			}
+			begin, end := readOf(wider, of.end)
+			where = "(" + between(of.begin, begin) + " OR " + between(end, of.end) + ")"
 		}
 		parts = append(parts, s.sumsPart(r, i == 0, of.table, of.used+" AND "+where))
 	}
 	return strings.Join(parts, "\nUNION ALL\n")
+}
+
+// readOf is the range that the first of the spans answers that is read, within which those of the others are; an empty
+// one at none where none is read.
+func readOf(spans []span, none string) (begin, end string) {
+	begin, end = none, none
+	for _, of := range slices.Backward(spans) {
+		isRead := of.used + " AND " + of.begin + " < " + of.end
+		begin, end = fmt.Sprintf("if(%s, %s, %s)", isRead, of.begin, begin), fmt.Sprintf("if(%s, %s, %s)", isRead,
+			of.end, end)
+	}
+	return begin, end
+}
+
+// whole is the length of a step, and of a window of the aggregate if that is longer: of a window in which a table
+// begins, the aggregate has all.
+func (r *summed) whole(step string) time.Duration {
+	if r.base == nil {
+		return stepDuration(step)
+	}
+	return max(stepDuration(step), r.base.duration())
 }
 
 // wholeSteps is the expression of a time plus a number of seconds, rounded down to whole steps.

@@ -164,6 +164,48 @@ func TestSums(t *testing.T) {
 	}
 }
 
+// A table that keeps its rows for a shorter time than the aggregate is left out of a range that begins before these,
+// and what is then read of the wider tables is not read of the aggregate too.
+func TestSumsOfTablesKeptForLess(t *testing.T) {
+	for name, steps := range map[string][]string{"the finest": {"1m", "5m"}, "one between": {"5m"}} {
+		t.Run(name, func(t *testing.T) {
+			conn := engine(t)
+			s := rollupSettings()
+			s.Rollups = []string{"interface", "src_as"}
+			for _, step := range steps {
+				s.RollupTTLs[step] = "1 DAY"
+			}
+			apply(t, conn, s)
+			run(t, conn, "INSERT INTO golden.meta_application (id, protocol, port_range_min, port_range_max) VALUES "+
+				"('web', 'TCP', 80, 80)")
+			run(t, conn, s.ReloadDictionaries()[0])
+			if err := insertFlowsOf(conn, "a", 0, 6000, 4*24*time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			compareEdge(t, conn, name)
+		})
+	}
+}
+
+// A table that has no whole window of the aggregate begins with the next one: the aggregate has all of that window.
+func TestSumsBeginWithWholeWindows(t *testing.T) {
+	s := rollupSettings()
+	since := time.Date(2026, 1, 31, 10, 3, 20, 0, time.UTC)
+	s.RollupsSince = map[string]time.Time{"interface": since}
+	views := map[string]string{}
+	for _, v := range s.sumsViews() {
+		views[v.name] = v.query
+	}
+	window := fmt.Sprint(since.Truncate(5 * time.Minute).Add(5 * time.Minute).Unix())
+	minute := fmt.Sprint(since.Truncate(time.Minute).Add(time.Minute).Unix())
+	if q := views["edge_interface"]; !strings.Contains(q, window) || strings.Contains(q, minute) {
+		t.Errorf("of the aggregate:\n%s", q)
+	}
+	if q := views["sums_interface"]; !strings.Contains(q, minute) {
+		t.Errorf("of rows:\n%s", q)
+	}
+}
+
 func TestEdgeAggregateIsTheFinest(t *testing.T) {
 	for name, test := range map[string]struct {
 		views []View
