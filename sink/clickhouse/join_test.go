@@ -112,6 +112,24 @@ func TestWriterJoinsForAWhile(t *testing.T) {
 	closeWriter(t, w)
 }
 
+// So it is of one that came before the other was on its way, but cannot be sent with it: nothing else comes.
+func TestWriterJoinsForAWhile_cameBefore(t *testing.T) {
+	f, letGo := held(t)
+	defer letGo()
+	ready := make(chan struct{})
+	o := fast()
+	o.Inserters, o.JoinBytes, o.JoinPatience, o.Ready = 2, 1000, 100*time.Millisecond, ready
+	w := NewWriter(f.open(t), o)
+	other := insertOf("2")
+	other.Apart = true
+	w.Enqueue(insertOf("1"))
+	w.Enqueue(other)
+	close(ready)
+	underWay(f, 2)
+	letGo()
+	closeWriter(t, w)
+}
+
 // The server makes one part of inserts that are sent as one, and finds the one bad row among them.
 func TestEngineJoinedInserts(t *testing.T) {
 	conn := engine(t, Options{})

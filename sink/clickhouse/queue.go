@@ -40,7 +40,7 @@ func (q *queue) push(ins *Insert) (lost []*Insert, reason sink.Reason) {
 	q.waiting = append(q.waiting, ins)
 	q.add(ins.memory())
 	if ins.queued = time.Now(); q.sending > 0 {
-		time.AfterFunc(q.join.patience, q.wake)
+		q.wakeLater()
 	}
 	for q.bytes > q.limit {
 		n, ok := sink.Victim(q.waiting, q.limit, func(ins *Insert) (int64, bool) { return ins.memory(), ins.Apart })
@@ -78,7 +78,9 @@ func (q *queue) take(other func(ready bool) (instead, hold bool)) (*Insert, bool
 			return nil, true
 		case ready && !hold:
 			q.sending++
-			return q.pop(), true
+			ins := q.pop()
+			q.wakeLater() // what came while none was on its way has to wait from now on
+			return ins, true
 		case q.closed:
 			return nil, false
 		}
@@ -115,6 +117,13 @@ func (q *queue) wake() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.changed.Broadcast()
+}
+
+// wakeLater makes every take ask again when what is waiting now has waited for long enough.
+func (q *queue) wakeLater() {
+	if len(q.waiting) > 0 {
+		time.AfterFunc(q.join.patience, q.wake)
+	}
 }
 
 // pop removes the oldest insert, with those that can be joined to it; there must be one.
