@@ -3,7 +3,6 @@ package explore
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/sink/schema"
@@ -93,8 +92,8 @@ func (s *selection) candidates(raw []*dimension, top string) string {
 		}
 	}
 	found := *s
-	found.by = raw
-	found.read(choice, between([][2]time.Time{{choice.From, choice.To}}))
+	found.by, found.asked.From, found.asked.To = raw, choice.From, choice.To
+	found.read(choice, found.times())
 	found.parts = choice.Parts(*s.sources.Load(), s.now)
 	keys := found.keys("%s")
 	is := "SELECT " + keys + " FROM\n(\n" + indent(found.grouped("", "")) + "\n)\nORDER BY v DESC, " + keys +
