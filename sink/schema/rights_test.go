@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -217,7 +218,9 @@ func TestViewsThatAreLeft(t *testing.T) {
 			"golden.data_flow")
 	removed := s.Views[0]
 	s.Views = s.Views[1:]
-	lines := apply(t, conn, s)
+	lines := slices.DeleteFunc(apply(t, conn, s), func(line string) bool {
+		return strings.HasPrefix(line, "view edge_") // these read another table from now on
+	})
 	if len(lines) != 1 || !strings.Contains(lines[0],
 		"view "+removed.name()+": is not in the settings and goes on being filled") {
 		t.Fatalf("said %q", lines)
