@@ -120,6 +120,9 @@ func (w *Writer) succeeded(ins *Insert) {
 // failed records a failed attempt and classifies it.
 func (w *Writer) failed(ins *Insert, err error) sink.Class {
 	w.counters.failed(err)
+	if errorCode(err) == http.StatusRequestEntityTooLarge && len(ins.more) > 0 {
+		w.queue.joinLess(ins.size() / 2)
+	}
 	class := Classify(err)
 	switch {
 	case class == sink.Configuration:

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -127,6 +128,36 @@ func TestWriterJoinsForAWhile_cameBefore(t *testing.T) {
 	close(ready)
 	underWay(f, 2)
 	letGo()
+	closeWriter(t, w)
+}
+
+// What a proxy does not take in one insert is joined less from then on.
+func TestWriterJoinsLessForAProxy(t *testing.T) {
+	one := bitsBlock(t, 1, 2)
+	var f *fakeServer
+	gate := make(chan struct{})
+	f = newFakeServer(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		f.store(n, r)
+		if <-gate; len(f.got()[n].data) > 3*len(one) {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		}
+	})
+	o := fast()
+	o.Inserters, o.JoinBytes, o.JoinPatience = 1, 100*len(one), time.Hour
+	w := NewWriter(f.open(t), o)
+	enqueue := func() {
+		w.Enqueue(&Insert{Query: flowQuery, Token: "a", Rows: 2, Data: one})
+	}
+	enqueue()
+	underWay(f, 1)
+	for range 4 {
+		enqueue() // are joined, and cut in two
+	}
+	close(gate)
+	until(t, "all is stored", func() bool { return w.Stats().Delivered.Rows == 10 })
+	if got := w.queue.join.bytes; got != 2*len(one) {
+		t.Errorf("%d bytes are joined, want half of what was too large, %d", got, 2*len(one))
+	}
 	closeWriter(t, w)
 }
 

@@ -93,6 +93,13 @@ func (q *queue) ready() bool {
 	return len(q.waiting) > 0 && (q.sending == 0 || q.closed || q.join.enough(q.waiting, time.Now()))
 }
 
+// joinLess lowers the limit of what is sent in one insert, because a proxy takes less.
+func (q *queue) joinLess(bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.join.bytes = min(q.join.bytes, bytes)
+}
+
 // takeOver removes the oldest insert, with those that can be joined to it, if more than keep bytes are waiting. Its
 // bytes count until done.
 func (q *queue) takeOver(keep int64) (*Insert, bool) {
