@@ -36,8 +36,8 @@ func among(shares []*Share) {
 
 // Large reports whether a source takes more than its part: more than the mean of all that have been heard for long,
 // among whom all other sources of a worker together count as one. A source that has not been heard for long is large,
-// so that forged ones cannot lower the mean. It stays so while Large is called, however long that is, because it may be
-// what there is too much of.
+// so that forged ones cannot lower the mean. It stays large as long as Large is called without a pause: until then
+// there is too much, and it may be the cause.
 func (s *Share) Large(from netip.Addr) bool {
 	s.asked = s.second
 	s.find(from)
