@@ -353,8 +353,18 @@ func (q Question) Between(from, to time.Time) Question {
 var steps = []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
 	6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
 
-// mostPoints is the maximum number of points of a graph.
-const mostPoints = 180
+// mostPoints is the maximum number of points of a graph. A view that is no graph over time has fewer: more of its
+// questions can be answered from rollups then.
+const mostPoints, mostPointsOfSums = 180, 48
+
+// mostPoints returns the maximum number of points of the question's view.
+func (q Question) mostPoints() time.Duration {
+	switch q.View {
+	case Table, Sankey, Matrix, Map:
+		return mostPointsOfSums
+	}
+	return mostPoints
+}
 
 // span is the time range of a query, in whole steps.
 type span struct {
@@ -395,7 +405,7 @@ func (q Question) span(now time.Time) span {
 	}
 	s := span{step: steps[len(steps)-1]}
 	for _, step := range steps {
-		if to.Sub(from) <= mostPoints*step {
+		if to.Sub(from) <= q.mostPoints()*step {
 			s.step = step
 			break
 		}
