@@ -109,11 +109,8 @@ func (s *Settings) replaceCountrySums(ctx context.Context, conn driver.Conn) err
 		if !slices.ContainsFunc(r.Dimensions, isCountry) {
 			continue
 		}
-		on := slices.ContainsFunc(s.rollups(), func(other Rollup) bool { return other.Name == r.Name })
-		for _, v := range s.sumsViewsOf(&r, on) {
-			if err := conn.Exec(ctx, v.create(s, "CREATE OR REPLACE VIEW")); err != nil {
-				return fmt.Errorf("have view %s read the columns of countries: %w", v.name, err)
-			}
+		if err := s.replaceViews(ctx, conn, s.sumsViewsOf(&r, s.isOn(&r)), "the columns of countries"); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -192,12 +192,7 @@ func (s *Settings) fill(ctx context.Context, conn driver.Conn, r *Rollup, f Fill
 func (s *Settings) replaceSums(ctx context.Context, conn driver.Conn, r *Rollup) error {
 	filled := *s
 	filled.RollupsFilled = map[string]bool{r.Name: true}
-	for _, v := range filled.sumsViewsOf(r, true) {
-		if err := conn.Exec(ctx, v.create(s, "CREATE OR REPLACE VIEW")); err != nil {
-			return fmt.Errorf("have view %s read the rollup: %w", v.name, err)
-		}
-	}
-	return nil
+	return s.replaceViews(ctx, conn, filled.sumsViewsOf(r, true), "the rollup")
 }
 
 // fillHour is an hour with rows to be counted.

@@ -341,83 +341,62 @@ func TestRollups_turnedOff(t *testing.T) {
 	}
 }
 
-// TestRollups_earlierDimensions has the tables of an earlier version, whose rollups had fewer dimensions. They keep
-// their rows and the new ones have tables of their own.
+// TestRollups_earlierDimensions has the tables of an earlier version, whose rollups had fewer dimensions.
 func TestRollups_earlierDimensions(t *testing.T) {
 	conn := engine(t)
-	s := rollupSettings()
-	s.Rollups = nil
-	apply(t, conn, s)
-	run(t, conn, "CREATE TABLE golden.rollup_src_as_5m (start_time DateTime('UTC'), device_id LowCardinality(String), "+
-		"src_as_id UInt32, flow_count UInt64, bit_count UInt64, packet_count UInt64) ENGINE = "+
-		"SummingMergeTree((flow_count, bit_count, packet_count)) ORDER BY (start_time, device_id, src_as_id)")
-	run(t, conn, "CREATE MATERIALIZED VIEW golden.rollup_src_as_5m_mv TO golden.rollup_src_as_5m AS SELECT "+
-		"start_time, device_id, src_as_id, toUInt64(1) AS flow_count, bit_count, packet_count FROM golden.data_flow")
-	if err := insertFlows(conn, "older", 0, 5000); err != nil {
-		t.Fatal(err)
-	}
-	s.Rollups = []string{"src_as", "dst_as", "application", "peer", "as_pair", "talkers", "sampling"}
-	lines := strings.Join(apply(t, conn, s), "\n")
-	const want = "view rollup_src_as_5m_mv: is of an earlier version, has rollup_edge_src_as_5m_mv in its place"
-	if !strings.Contains(lines, want) {
-		t.Errorf("no %q in %s", want, lines)
-	}
-	if err := insertFlows(conn, "newer", 5000, 1000); err != nil {
-		t.Fatal(err)
-	}
-	if err := Fill(t.Context(), conn, s, func(Filling) {}); err != nil {
-		t.Fatal(err)
-	}
-	compareRollups(t, conn, s, "after the upgrade")
-	if got := ask(t, conn, "SELECT sum(flow_count) FROM golden.rollup_src_as_5m"); got != "6000" {
-		t.Errorf("the earlier table has %s flows", got)
-	}
-	offers, err := Offers(t.Context(), conn, s)
-	if err != nil || len(offers) != 1 || offers[0].Statement != "DROP VIEW `golden`.`rollup_src_as_5m_mv`" {
-		t.Errorf("offers %+v, error %v", offers, err)
-	}
+	upgradeRollups(t, conn, "rollup_src_as_5m", "device_id LowCardinality(String), src_as_id UInt32",
+		"device_id, src_as_id", "rollup_edge_src_as_5m",
+		"src_as", "dst_as", "application", "peer", "as_pair", "talkers", "sampling")
 }
 
-// TestRollups_earlierScope has the tables of an earlier version, whose rollup of scopes had those of AS too. They keep
-// their rows and the new one has tables of its own, which count each row once.
+// TestRollups_earlierScope has the tables of an earlier version, whose rollup of scopes had those of AS too.
 func TestRollups_earlierScope(t *testing.T) {
 	conn := engine(t)
-	s := rollupSettings()
-	s.Rollups = nil
-	apply(t, conn, s)
-	run(t, conn, "CREATE TABLE golden.rollup_scope_5m (start_time DateTime('UTC'), device_id LowCardinality(String), "+
-		"policy_scope Array(LowCardinality(String)), flow_count UInt64, bit_count UInt64, packet_count UInt64) "+
-		"ENGINE = SummingMergeTree((flow_count, bit_count, packet_count)) "+
-		"ORDER BY (start_time, device_id, policy_scope)")
-	run(t, conn, "CREATE MATERIALIZED VIEW golden.rollup_scope_5m_mv TO golden.rollup_scope_5m AS SELECT start_time, "+
-		"device_id, policy_scope, toUInt64(1) AS flow_count, bit_count, packet_count FROM golden.data_flow")
-	if err := insertFlows(conn, "older", 0, 5000); err != nil {
-		t.Fatal(err)
-	}
-	s.Rollups = []string{"scope"}
-	lines := strings.Join(apply(t, conn, s), "\n")
-	const want = "view rollup_scope_5m_mv: is of an earlier version, has rollup_named_scope_5m_mv in its place"
-	if !strings.Contains(lines, want) {
-		t.Errorf("no %q in %s", want, lines)
-	}
-	if err := insertFlows(conn, "newer", 5000, 1000); err != nil {
-		t.Fatal(err)
-	}
-	if err := Fill(t.Context(), conn, s, func(Filling) {}); err != nil {
-		t.Fatal(err)
-	}
-	compareRollups(t, conn, s, "after the upgrade")
-	if got := ask(t, conn, "SELECT sum(flow_count) FROM golden.rollup_scope_5m"); got != "6000" {
-		t.Errorf("the earlier table has %s flows", got)
-	}
+	upgradeRollups(t, conn, "rollup_scope_5m",
+		"device_id LowCardinality(String), policy_scope Array(LowCardinality(String))", "device_id, policy_scope",
+		"rollup_named_scope_5m", "scope")
 	// Dashboards of the earlier version ask by policy_scope.
 	if got := ask(t, conn, "SELECT policy_scope, sum(flow_count) FROM golden.sums_scope(from = 1769700000, "+
 		"to = 1769950000, step = 0, rows = 0) GROUP BY ALL ORDER BY ALL"); got !=
 		"['comm:0']\t3000\n['comm:1']\t3000" {
 		t.Errorf("by scope: %s", got)
 	}
+}
+
+// upgradeRollups has a table of an earlier version and its view, with some columns, when rollups are turned on whose
+// tables have other names. The earlier one goes on being filled and its view is offered for removal; the new ones count
+// each row once.
+func upgradeRollups(t *testing.T, conn driver.Conn, earlier, columns, names, now string, rollups ...string) {
+	t.Helper()
+	s := rollupSettings()
+	s.Rollups = nil
+	apply(t, conn, s)
+	run(t, conn, fmt.Sprintf("CREATE TABLE golden.%s (start_time DateTime('UTC'), %s, flow_count UInt64, "+
+		"bit_count UInt64, packet_count UInt64) ENGINE = SummingMergeTree((flow_count, bit_count, packet_count)) "+
+		"ORDER BY (start_time, %s)", earlier, columns, names))
+	run(t, conn, fmt.Sprintf("CREATE MATERIALIZED VIEW golden.%[1]s_mv TO golden.%[1]s AS SELECT start_time, %[2]s, "+
+		"toUInt64(1) AS flow_count, bit_count, packet_count FROM golden.data_flow", earlier, names))
+	if err := insertFlows(conn, "older", 0, 5000); err != nil {
+		t.Fatal(err)
+	}
+	s.Rollups = rollups
+	lines := strings.Join(apply(t, conn, s), "\n")
+	want := fmt.Sprintf("view %s_mv: is of an earlier version, has %s_mv in its place", earlier, now)
+	if !strings.Contains(lines, want) {
+		t.Errorf("no %q in %s", want, lines)
+	}
+	if err := insertFlows(conn, "newer", 5000, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := Fill(t.Context(), conn, s, func(Filling) {}); err != nil {
+		t.Fatal(err)
+	}
+	compareRollups(t, conn, s, "after the upgrade")
+	if got := ask(t, conn, "SELECT sum(flow_count) FROM golden."+earlier); got != "6000" {
+		t.Errorf("the earlier table has %s flows", got)
+	}
 	offers, err := Offers(t.Context(), conn, s)
-	if err != nil || len(offers) != 1 || offers[0].Statement != "DROP VIEW `golden`.`rollup_scope_5m_mv`" {
+	if err != nil || len(offers) != 1 || offers[0].Statement != "DROP VIEW `golden`.`"+earlier+"_mv`" {
 		t.Errorf("offers %+v, error %v", offers, err)
 	}
 }

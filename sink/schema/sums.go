@@ -1,11 +1,14 @@
 package schema
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
 // sumsView is a view with the sums of a rollup's dimensions over a range of time, read from the tables that have them
@@ -51,11 +54,9 @@ func (s *Settings) sumsViews() []sumsView {
 	if s.MetadataOnly {
 		return nil
 	}
-	on := s.rollups()
 	var all []sumsView
 	for _, r := range RollupSets() {
-		isOn := slices.ContainsFunc(on, func(other Rollup) bool { return other.Name == r.Name })
-		all = append(all, s.sumsViewsOf(&r, isOn)...)
+		all = append(all, s.sumsViewsOf(&r, s.isOn(&r))...)
 	}
 	return all
 }
@@ -84,6 +85,21 @@ func (s *Settings) edgeAggregate() *View {
 		}
 	}
 	return finest
+}
+
+// isOn reports whether the settings have the rollup.
+func (s *Settings) isOn(r *Rollup) bool {
+	return slices.ContainsFunc(s.rollups(), func(other Rollup) bool { return other.Name == r.Name })
+}
+
+// replaceViews has views read something else from now on.
+func (s *Settings) replaceViews(ctx context.Context, conn driver.Conn, views []sumsView, read string) error {
+	for _, v := range views {
+		if err := conn.Exec(ctx, v.create(s, "CREATE OR REPLACE VIEW")); err != nil {
+			return fmt.Errorf("have view %s read %s: %w", v.name, read, err)
+		}
+	}
+	return nil
 }
 
 func (v *sumsView) create(s *Settings, verb string) string {
