@@ -54,10 +54,10 @@ func (j join) first(waiting []*Insert) (ins *Insert, rest []*Insert) {
 		if full || !j.fits(ins, next) {
 			return false
 		}
-		if full = bytes+next.size() > j.bytes; full {
+		bytes += next.size()
+		if full = bytes > j.bytes; full {
 			return false
 		}
-		bytes += next.size()
 		joined = append(joined, next)
 		return true
 	})

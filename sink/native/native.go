@@ -15,7 +15,7 @@ import (
 // errShort is the error for blocks that end before their rows do.
 var errShort = errors.New("the block ends early")
 
-// Rows returns the number of rows of encoded blocks.
+// Rows returns the number of rows of encoded blocks, which it reads to their end.
 func Rows(data []byte) (int, error) {
 	c := cutter{reader: reader{b: data}}
 	return c.blocks(0, 0)
