@@ -81,12 +81,14 @@ func (c *rateCache) key(r *flow.Record, w *raw) rateKey {
 	return k
 }
 
+// golden is 2^64 divided by the golden ratio. A product with it spreads numbers that are close together.
+const golden = 0x9e3779b97f4a7c15
+
 // entry returns the cache entry of a key.
 func (c *rateCache) entry(k *rateKey) *cachedRate {
-	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio: spreads numbers that are close together
 	hash := (uint64(k.in)<<32 | uint64(k.out)) ^ k.sampler<<8 ^ uint64(k.vrfs[0])<<16 ^ uint64(k.vrfs[1])<<48 ^
 		uint64(k.template)<<20 ^ uint64(k.named)<<40
-	return &c.entries[hash*odd>>(64-rateCacheBits)]
+	return &c.entries[hash*golden>>(64-rateCacheBits)]
 }
 
 // prepare empties the cache if the announced rates have changed.

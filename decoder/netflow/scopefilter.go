@@ -13,8 +13,7 @@ const (
 
 // at returns where a scope's bit is.
 func (f *scopeFilter) at(key scopeKey) (word *uint64, bit uint64) {
-	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
-	hash := (key.id ^ uint64(key.kind)<<56) * odd >> (64 - 16)
+	hash := (key.id ^ uint64(key.kind)<<56) * golden >> (64 - 16)
 	return &f[hash/64], 1 << (hash % 64)
 }
 
@@ -59,9 +58,8 @@ func (f *scopeFilter) addWhole(s *scope) {
 
 // folded stands for a scope of several things in a filter.
 func (s *scope) folded() (key scopeKey) {
-	const odd = 0x9e3779b97f4a7c15
 	for _, part := range s {
-		key.id = key.id*odd + part.id ^ uint64(part.kind)
+		key.id = key.id*golden + part.id ^ uint64(part.kind)
 	}
 	return key
 }
