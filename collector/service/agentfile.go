@@ -54,14 +54,9 @@ func (f *agentFile) read() (all []sflow.Binding, err error) {
 	return saved.Agents, nil
 }
 
-// current returns the bindings of agents that were heard recently, the latest first, at most maxBindings. An agent that
-// was heard in the future, by a clock that has been set back, counts as heard now: it would not expire otherwise.
+// current returns the bindings of agents that were heard recently, the latest first, at most maxBindings.
 func (f *agentFile) current(all []sflow.Binding, now time.Time) []sflow.Binding {
-	oldest := now.Add(-f.expiry).UnixNano()
-	all = slices.DeleteFunc(all, func(b sflow.Binding) bool { return b.Latest < oldest })
-	for i := range all {
-		all[i].Latest = min(all[i].Latest, now.UnixNano())
-	}
+	all = recent(all, func(b *sflow.Binding) *int64 { return &b.Latest }, f.expiry, now)
 	slices.SortFunc(all, func(a, b sflow.Binding) int {
 		return cmp.Or(cmp.Compare(b.Latest, a.Latest), a.Agent.Compare(b.Agent))
 	})

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/metranova/flow-collector/collector/diskfile"
 )
@@ -28,6 +30,18 @@ func readSaved(path string, version int, content any, of *int) error {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	return nil
+}
+
+// recent returns what was heard within expiry. heard returns when that was, in Unix nanoseconds. What was heard in the
+// future, by a clock that has been set back, counts as heard now: it would not expire otherwise.
+func recent[T any](all []T, heard func(*T) *int64, expiry time.Duration, now time.Time) []T {
+	oldest := now.Add(-expiry).UnixNano()
+	all = slices.DeleteFunc(slices.Clone(all), func(x T) bool { return *heard(&x) < oldest })
+	for i := range all {
+		at := heard(&all[i])
+		*at = min(*at, now.UnixNano())
+	}
+	return all
 }
 
 // writeSaved replaces a file by content, as JSON.

@@ -58,13 +58,9 @@ func (f *tenureFile) read() ([]listen.Tenure, error) {
 }
 
 // current returns the tenures of sources that were heard recently, the longest first, at most maxTenures, and one of
-// each source. A source that was heard in the future, by a clock that has been set back, counts as heard now.
+// each source.
 func (f *tenureFile) current(all []listen.Tenure, now time.Time) []listen.Tenure {
-	oldest := now.Add(-f.expiry).UnixNano()
-	all = slices.DeleteFunc(slices.Clone(all), func(x listen.Tenure) bool { return x.Latest < oldest })
-	for i := range all {
-		all[i].Latest = min(all[i].Latest, now.UnixNano())
-	}
+	all = recent(all, func(x *listen.Tenure) *int64 { return &x.Latest }, f.expiry, now)
 	slices.SortFunc(all, func(a, b listen.Tenure) int {
 		return cmp.Or(cmp.Compare(b.Seconds, a.Seconds), cmp.Compare(b.Latest, a.Latest), a.Source.Compare(b.Source))
 	})
