@@ -100,10 +100,7 @@ func (s *selection) candidates(raw []*dimension, top string) string {
 		" LIMIT " + moreThanShown + " * " + top
 	if !slices.Equal(columns, asked.Dimensions) { // with those of the primary key that the question does not have
 		found.also("(" + strings.Join(asked.Dimensions, ", ") + ") IN (" + is + ")")
-		found.by = nil
-		for _, column := range columns {
-			found.by = append(found.by, &dimension{expr: column, columns: []string{column}})
-		}
+		found.by = plainDimensions(columns)
 		is = "SELECT " + found.keys("%s") + " FROM\n(\n" + indent(found.grouped("", "")) + "\n)"
 	}
 	s.source.Why += "; " + choice.Why
@@ -116,8 +113,13 @@ func (d *dimension) rawKeys() []*dimension {
 	if len(d.raw) == 0 {
 		return []*dimension{d}
 	}
+	return plainDimensions(d.raw)
+}
+
+// plainDimensions returns dimensions whose keys are columns as they are.
+func plainDimensions(columns []string) []*dimension {
 	var all []*dimension
-	for _, column := range d.raw {
+	for _, column := range columns {
 		all = append(all, &dimension{expr: column, columns: []string{column}})
 	}
 	return all

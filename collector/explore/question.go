@@ -353,17 +353,17 @@ func (q Question) Between(from, to time.Time) Question {
 var steps = []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
 	6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
 
-// mostPoints is the maximum number of points of a graph. A view that is no graph over time has fewer: more of its
-// questions can be answered from rollups then.
-const mostPoints, mostPointsOfSums = 180, 48
+// graphPoints is the maximum number of points of a graph. A view that is no graph over time has at most sumPoints: more
+// of its questions can be answered from rollups then.
+const graphPoints, sumPoints = 180, 48
 
 // mostPoints returns the maximum number of points of the question's view.
 func (q Question) mostPoints() time.Duration {
 	switch q.View {
 	case Table, Sankey, Matrix, Map:
-		return mostPointsOfSums
+		return sumPoints
 	}
-	return mostPoints
+	return graphPoints
 }
 
 // span is the time range of a query, in whole steps.
