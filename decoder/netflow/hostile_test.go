@@ -69,7 +69,8 @@ func TestHostileDatagrams(t *testing.T) {
 			in:      ipfix(ipfixHeader, set(256, fill(u8(0)))),
 			records: (full - setHeader) / maxFields, templates: 1, steps: maxFields},
 		{name: "many templates", in: ipfix(ipfixHeader, set(2, manyTemplates((full-setHeader)/8))),
-			templates: maxDefinitions, reasons: map[exporter.Reason]uint64{exporter.TemplateLimit: 1}},
+			templates: maxNews,
+			reasons:   map[exporter.Reason]uint64{exporter.TemplateLimit: maxDefinitions - maxNews + 1}},
 		{name: "one template of all bytes", in: ipfix(ipfixHeader,
 			set(2, templateOf(256, slices.Repeat([]item{el(4, u8(0))}, (full-8)/4)...))),
 			reasons: map[exporter.Reason]uint64{exporter.TemplateLimit: 1}},
@@ -109,6 +110,60 @@ func TestHostileDatagrams(t *testing.T) {
 			}
 			if l.heldBytes() > defaultHoldBytes {
 				t.Errorf("%d bytes held", l.heldBytes())
+			}
+		})
+	}
+}
+
+// What a datagram teaches is bounded: definitions, rates and names. An exporter that sends more at once repeats it, and
+// all of it is known in the end.
+func TestNewsOfADatagram(t *testing.T) {
+	const all = 2*maxNews + 10
+	table := func(options []item, record func(i int) []byte) []byte {
+		var b []byte
+		for i := range all {
+			b = append(b, record(i)...)
+		}
+		return ipfix(ipfixHeader, set(setOptionsIPFIX, optionsIPFIX(300, 1, options...)), set(300, b))
+	}
+	tests := []struct {
+		name   string
+		in     []byte
+		reason exporter.Reason
+		known  func(s *session) int
+	}{
+		{"definitions", ipfix(ipfixHeader, set(setTemplateIPFIX, manyTemplates(maxDefinitions))),
+			exporter.TemplateLimit, func(s *session) int { return len(s.byID) }},
+		{"rates", table([]item{el(10, u32(0)), el(34, u32(0))},
+			func(i int) []byte { return append(u32(uint32(i)), u32(100)...) }),
+			exporter.RecordLimit, func(s *session) int { return s.sampling.count() }},
+		{"names", table([]item{el(10, u32(0)), el(82, text("port"))},
+			func(i int) []byte { return append(u32(uint32(i)), "port"...) }),
+			exporter.RecordLimit, func(s *session) int { return len(s.source.nameTable().Interface) }},
+		{"distinguishers", table([]item{el(234, u32(0)), el(90, u64(0))},
+			func(i int) []byte { return append(u32(uint32(i)), u64(uint64(i))...) }),
+			exporter.RecordLimit, func(s *session) int { return len(s.source.nameTable().RD) }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, Options{})
+			send := func() (known int, refused uint64) {
+				before := l.stream(flow.IPFIX, 0).Failed(test.reason)
+				l.send(test.in)
+				for _, s := range l.d.sources[ip128("192.0.2.1")].sessions {
+					known = test.known(s)
+				}
+				return known, l.stream(flow.IPFIX, 0).Failed(test.reason) - before
+			}
+			known, refused := send()
+			equal(t, "known after the first datagram", known, maxNews)
+			equal(t, "refused at first", refused > 0, true)
+			for range 3 {
+				known, refused = send()
+			}
+			equal(t, "refused at last", refused, 0)
+			if known < maxDefinitions {
+				t.Errorf("%d are known at last", known)
 			}
 		})
 	}

@@ -78,7 +78,8 @@ func (d *Decoder) decodeOptions(t *template, s *session, body []byte, c *context
 		if len(body) <= padding && len(body) < len(first) {
 			return
 		}
-		if d.work.options++; d.work.options > maxOptions*s.source.scale {
+		if d.work.options++; d.work.options > maxOptions*s.source.scale ||
+			d.work.news >= maxNews*s.source.scale {
 			s.stream.Fail(exporter.RecordLimit, uint64(len(body)/t.length))
 			s.unknownSet = true
 			return
@@ -308,6 +309,7 @@ func (d *Decoder) keepName(s *session, few, known bool, before, now int) bool {
 		s.stream.Fail(exporter.NameLimit, 1)
 		return false
 	}
+	d.work.news++
 	d.memory.names.Add(holder, more)
 	s.source.renamed, s.source.savedNames = true, nil
 	return true

@@ -378,6 +378,7 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 	own.seen = now
 	s.source.announce(s.key, own, s.stream)
 	if changed {
+		s.decoder.work.news++
 		s.source.ratesChanged++
 	}
 }

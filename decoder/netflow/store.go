@@ -219,10 +219,11 @@ func (d *Decoder) define(s *session, t *template, c *context) {
 		s.source.changed = true
 		return
 	}
-	if len(t.fields) > maxFields || !d.fits(s.source, t.bytes()) {
+	if len(t.fields) > maxFields || d.work.newDefinitions >= maxNews*s.source.scale || !d.fits(s.source, t.bytes()) {
 		s.stream.Fail(exporter.TemplateLimit, 1)
 		return
 	}
+	d.work.newDefinitions++
 	if t = t.clone(); !d.compiler.compile(t) {
 		s.stream.Fail(exporter.BadTemplate, 1)
 		return
