@@ -64,7 +64,6 @@ func (t *scopedRates) forget(before uint32) (n int) {
 		delete(t.joins, key)
 		n++
 	}
-	t.refilter()
 	return n
 }
 
@@ -97,8 +96,8 @@ func (s *session) ageRates(now, keep int64) {
 	}
 	if now-own.seen > keep && !s.hasOptions() {
 		n := max(own.count(), 1)
-		s.sampling = samplingRates{}
 		s.source.silence(s.key)
+		s.sampling = samplingRates{}
 		s.stream.Read(exporter.SamplingForgotten, uint64(n))
 		return
 	}
@@ -119,6 +118,9 @@ func (s *session) ageRates(now, keep int64) {
 	}
 	if !own.hasSampler() {
 		own.lastSampler = 0
+	}
+	if place := s.source.announcers.of(s); place >= 0 {
+		s.source.announcers.forgot(place)
 	}
 	s.source.ratesChanged++
 	s.source.changed = true

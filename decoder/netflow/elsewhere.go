@@ -1,48 +1,33 @@
 package netflow
 
 import (
-	"slices"
+	"iter"
+	"math/bits"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// maxAnnouncers limits the observation domains whose sampling rates an exporter's other domains use.
-const maxAnnouncers = 64
-
-// An announcer is an observation domain with sampling rates in its option records. Exporters announce what applies to
-// all their domains in one of them: a route processor for its line cards (RFC 3954 §6.1, scope System), a Catalyst
-// 9300 in a separate source id.
-type announcer struct {
-	key    sessionKey
-	rates  *samplingRates
-	stream *exporter.Stream // nil: from an earlier run, or evicted
-}
-
 // announce notes that a domain has rates.
 func (src *source) announce(key sessionKey, rates *samplingRates, stream *exporter.Stream) {
-	for i := range src.announcers {
-		a := &src.announcers[i]
-		if a.key != key {
-			continue
-		}
-		if a.rates != rates {
-			a.rates, a.stream = rates, stream
-			src.ratesChanged++
-		}
-		return
-	}
-	src.announcers = slices.DeleteFunc(src.announcers,
-		func(a announcer) bool { return a.stream != nil && a.stream.Gone() })
-	if len(src.announcers) < maxAnnouncers {
-		src.announcers = append(src.announcers, announcer{key, rates, stream})
+	if _, news := src.announcers.announce(key, rates, stream); news {
 		src.ratesChanged++
+	}
+}
+
+// announce notes that an option record said something of a scope, and whether it changed what is known.
+func (s *session) announce(of *scope, changed bool) {
+	switch place := s.source.announcers.of(s); {
+	case place < 0:
+		s.source.announce(s.key, &s.sampling, s.stream)
+	case changed:
+		s.source.announcers.learned(place, of)
 	}
 }
 
 // silence removes a domain's rates.
 func (src *source) silence(key sessionKey) {
-	src.announcers = slices.DeleteFunc(src.announcers, func(a announcer) bool { return a.key == key })
+	src.announcers.silence(key)
 	src.ratesChanged++
 }
 
@@ -73,30 +58,64 @@ type elsewhere struct {
 	only    uint32 // the rate of all samplers, if they agree
 }
 
+// maxAsked is how many other domains that know a thing are asked for a record. A table of a whole exporter is in one
+// domain, or in two. Work for a record must not grow with the domains that somebody made up.
+const maxAsked = 4
+
 // findElsewhere returns what the exporter's other domains with the same protocol announce for the things that a record
-// names.
+// names. Only domains that announced one of these are asked.
 func (s *session) findElsewhere(m *metered, from, to scopeKind) (found agreed) {
-	for i := range s.source.announcers {
-		if a := &s.source.announcers[i]; s.hears(a) {
-			one := s.find(a.rates, m, from, to)
-			found.add(agreed{rate: one.rate})
-			found.add(one.unsure)
+	asked := 0
+	for place, a := range s.those(m.domains(from, to)) {
+		one := s.find(rateTable{a.rates, place}, m, from, to)
+		found.add(agreed{rate: one.rate})
+		found.add(one.unsure)
+		if one.known {
+			asked++
+		}
+		if asked >= maxAsked {
+			break
 		}
 	}
 	return found
 }
 
+// those iterates over the announcers of a set that are other domains of the session's exporter and protocol, with their
+// places.
+func (s *session) those(set domainSet) iter.Seq2[int, *announcer] {
+	return func(yield func(int, *announcer) bool) {
+		for ; set != 0; set &= set - 1 {
+			place := bits.TrailingZeros64(uint64(set))
+			if a := &s.source.announcers.places[place]; s.hears(a) && !yield(place, a) {
+				return
+			}
+		}
+	}
+}
+
+// others iterates over all of them.
+func (s *session) others() iter.Seq2[int, *announcer] {
+	return s.those(1<<len(s.source.announcers.places) - 1)
+}
+
 // hears reports whether an announcer is another domain of the session's exporter and protocol.
 func (s *session) hears(a *announcer) bool {
-	return a.key.protocol == s.key.protocol && a.key != s.key && (a.stream == nil || !a.stream.Gone())
+	return a.rates != nil && a.key.protocol == s.key.protocol && a.key != s.key &&
+		(a.stream == nil || !a.stream.Gone())
 }
 
 // samplerElsewhere returns the rate of a sampler that other domains describe; 0 if none does, or they differ.
 func (s *session) samplerElsewhere(id uint64) uint32 {
 	var found agreed
-	for i := range s.source.announcers {
-		if a := &s.source.announcers[i]; s.hears(a) {
-			found.add(agreed{rate: a.rates.single[scopeKey{bySampler, id}].rate})
+	asked, key := 0, scopeKey{bySampler, id}
+	for _, a := range s.those(s.source.announcers.index.domains(key)) {
+		heard, known := a.rates.single[key]
+		found.add(agreed{rate: heard.rate})
+		if known {
+			asked++
+		}
+		if asked >= maxAsked {
+			break
 		}
 	}
 	return found.sure()
@@ -138,12 +157,10 @@ func (s *session) resolveElsewhere() *elsewhere {
 	*e = elsewhere{changes: s.source.ratesChanged, named: s.source.domainRates[s.key].rate, any: !s.sampling.empty()}
 	e.any = e.any || e.named != 0
 	var only agreed
-	for i := range s.source.announcers {
-		if a := &s.source.announcers[i]; s.hears(a) {
-			e.any = e.any || !a.rates.empty()
-			e.system.add(agreed{rate: a.rates.system})
-			only.add(a.rates.samplers())
-		}
+	for _, a := range s.others() {
+		e.any = e.any || !a.rates.empty()
+		e.system.add(agreed{rate: a.rates.system})
+		only.add(a.rates.samplers())
 	}
 	e.only = only.sure()
 	return e

@@ -134,7 +134,7 @@ func (d *Decoder) sweep(now int64) {
 	for _, src := range d.sources {
 		for key, p := range src.parked {
 			if p.expire(before); len(p.byID) == 0 {
-				src.unpark(d, key)
+				src.forget(d, key)
 			}
 		}
 		d.dropIfEmpty(src)

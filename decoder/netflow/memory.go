@@ -126,15 +126,15 @@ func (src *source) evictTemplates(d *Decoder, may func(*template) bool) {
 			gone = gone && may(t)
 		}
 		if gone {
-			src.unpark(d, key)
+			src.forget(d, key)
 		}
 	}
 	for _, s := range src.sessions {
 		s.numbers.ForgetPorts()
 		if s.sampling.count() > manyRates {
 			s.stream.Fail(exporter.NameLimit, uint64(s.sampling.count()))
+			src.silence(s.key)
 			s.sampling = samplingRates{}
-			src.ratesChanged++
 		}
 		n := uint64(0)
 		for id, t := range s.byID {
@@ -206,10 +206,15 @@ func (src *source) unpark(d *Decoder, key sessionKey) *parked {
 		return nil
 	}
 	delete(src.parked, key)
-	src.silence(key)
 	src.changed = true
 	d.memory.templates.Add(&src.has.templates, -p.charged)
 	return p
+}
+
+// forget removes the parked state of an observation domain.
+func (src *source) forget(d *Decoder, key sessionKey) {
+	src.unpark(d, key)
+	src.silence(key)
 }
 
 // dropIfEmpty removes a source without any state.

@@ -6,8 +6,8 @@ import "github.com/metranova/flow-collector/decoder/flow"
 // exporter's records repeat a few interfaces and samplers all the time. The zero value is empty. Its memory is
 // allocated at the first use.
 type rateCache struct {
-	changes uint64 // the source.ratesChanged of the entries
-	kinds   [scopeKinds]bool
+	changes uint64  // the source.ratesChanged of the entries
+	kinds   kindSet // of things of which rates are known, in this domain or another
 	entries *[rateCacheSize]cachedRate
 }
 
@@ -46,7 +46,7 @@ const (
 // that the record names (IE 138, 141, 142, 301), which few exporters send.
 func (c *rateCache) holds(w *raw) bool {
 	const sequence = 1 // partAt(bySequence), as a bit
-	return w.hasParts == 0 || w.hasParts&sequence == 0 && !c.kinds[byCard] && !c.kinds[byPort] && !c.kinds[byPoint]
+	return w.hasParts == 0 || w.hasParts&sequence == 0 && !c.kinds.has(byCard) && !c.kinds.has(byPort) && !c.kinds.has(byPoint)
 }
 
 // key returns what decides a record's rate if option records name some kinds of things.
@@ -56,10 +56,10 @@ func (c *rateCache) key(r *flow.Record, w *raw) rateKey {
 		k.sampler = w.samplerID
 		k.named |= keyNamesSampler
 	}
-	if c.kinds[byTemplate] {
+	if c.kinds.has(byTemplate) {
 		k.template = r.TemplateID
 	}
-	if c.kinds[byInterface] {
+	if c.kinds.has(byInterface) {
 		directed := r.Sent(flow.Direction)
 		if r.Sent(flow.InIf) && !(directed && r.Direction == egress) {
 			k.in = r.InIf
@@ -70,11 +70,11 @@ func (c *rateCache) key(r *flow.Record, w *raw) rateKey {
 			k.named |= keyNamesOut
 		}
 	}
-	if c.kinds[byIngressVRF] && r.Sent(flow.IngressVRF) {
+	if c.kinds.has(byIngressVRF) && r.Sent(flow.IngressVRF) {
 		k.vrfs[0] = r.IngressVRF
 		k.named |= keyNamesIngressVRF
 	}
-	if c.kinds[byEgressVRF] && r.Sent(flow.EgressVRF) {
+	if c.kinds.has(byEgressVRF) && r.Sent(flow.EgressVRF) {
 		k.vrfs[1] = r.EgressVRF
 		k.named |= keyNamesEgressVRF
 	}
@@ -103,11 +103,7 @@ func (c *rateCache) prepare(s *session) {
 	}
 	c.changes = s.source.ratesChanged
 	c.kinds = s.sampling.kinds
-	for i := range s.source.announcers {
-		if a := &s.source.announcers[i]; s.hears(a) {
-			for kind, spoken := range a.rates.kinds {
-				c.kinds[kind] = c.kinds[kind] || spoken
-			}
-		}
+	for _, a := range s.others() {
+		c.kinds |= a.rates.kinds
 	}
 }

@@ -60,152 +60,6 @@ func (s *session) sample(t *template, r *flow.Record, w *raw) {
 	}
 }
 
-// metered is what a record says of where and how it was metered.
-type metered struct {
-	r      *flow.Record
-	w      *raw
-	domain uint32
-}
-
-// ids are the things of a kind that the record names, the likelier first. Of interfaces it may name three: a record
-// that does not say its direction was metered where there is a rate, at ingress first.
-func (m *metered) ids(kind scopeKind) (ids [3]uint64, n int) {
-	r, w := m.r, m.w
-	one := func(id uint64, named bool) ([3]uint64, int) {
-		if !named {
-			return ids, 0
-		}
-		return [3]uint64{id}, 1
-	}
-	switch kind {
-	case bySampler:
-		return one(w.samplerID, w.hasSampler)
-	case byTemplate:
-		return one(uint64(r.TemplateID), true)
-	case byInterface:
-		return m.interfaces()
-	case byIngressVRF:
-		return one(uint64(r.IngressVRF), r.Sent(flow.IngressVRF))
-	case byEgressVRF:
-		return one(uint64(r.EgressVRF), r.Sent(flow.EgressVRF))
-	case byDomain:
-		return one(uint64(m.domain), true)
-	case bySequence, byCard, byPort, byPoint:
-		at := partAt(kind)
-		return one(w.parts[at], w.hasParts&(1<<at) != 0)
-	}
-	return ids, 0
-}
-
-// partAt is where raw.parts has a kind.
-func partAt(kind scopeKind) uint8 {
-	switch kind {
-	case byCard:
-		return 1
-	case byPort:
-		return 2
-	case byPoint:
-		return 3
-	}
-	return 0 // bySequence
-}
-
-func (m *metered) interfaces() (ids [3]uint64, n int) {
-	r := m.r
-	directed := r.Sent(flow.Direction)
-	if r.Sent(flow.InIf) && (!directed || r.Direction != egress) {
-		ids[0], n = interfaceID(r.InIf, false), 1
-	}
-	if r.Sent(flow.OutIf) && (!directed || r.Direction == egress) {
-		ids[n], ids[n+1] = interfaceID(r.OutIf, true), interfaceID(r.OutIf, false)
-		n += 2
-	}
-	return ids, n
-}
-
-func (m *metered) names(kind scopeKind) bool {
-	_, n := m.ids(kind)
-	return n > 0
-}
-
-// match is what option records say of a record.
-type match struct {
-	rate   uint32
-	kind   scopeKind // of the thing that the rate is of
-	unsure agreed    // rates of a thing that the record names, of which it does not say which one
-}
-
-// find looks for the things of some kinds that a record names, those of scopes that it names whole first.
-func (s *session) find(rates *samplingRates, m *metered, from, to scopeKind) (found match) {
-	for kind := from; kind <= to; kind++ {
-		if !rates.kinds[kind] {
-			continue
-		}
-		ids, n := m.ids(kind)
-		if n == 0 {
-			continue
-		}
-		found.kind = kind
-		if len(rates.several) > 0 {
-			if found.rate = rates.whole(kind, m); found.rate != 0 {
-				return found
-			}
-		}
-		for _, id := range ids[:n] {
-			key := scopeKey{kind, id}
-			if !rates.mayHave(key) {
-				continue
-			}
-			if found.rate = rates.single[key].rate; found.rate != 0 {
-				return found
-			}
-			if by, joined := rates.joins[key]; joined {
-				if found.rate = s.product(rates, &by.selectors); found.rate != 0 {
-					return found
-				}
-			}
-			if all := rates.shared[key]; all != nil {
-				one := all.agreed()
-				if found.rate = one.sure(); found.rate != 0 {
-					return found
-				}
-				found.unsure.add(one)
-			}
-		}
-	}
-	return found
-}
-
-// whole is the rate of a scope that names several things, the first of a kind, all of which a record names.
-func (s *samplingRates) whole(kind scopeKind, m *metered) uint32 {
-	ids, n := m.ids(kind)
-	if !slices.ContainsFunc(ids[:n], func(id uint64) bool { return s.mayHave(scopeKey{kind, id}) }) {
-		return 0
-	}
-	for i := range s.shapes {
-		sh := &s.shapes[i]
-		n := sh.keys()
-		if sh.kinds[0] != kind || n == 1 {
-			continue
-		}
-		for try := range 3 { // only of interfaces a record names several
-			key, named := scope{}, true
-			for at, k := range sh.kinds[:n] {
-				ids, count := m.ids(k)
-				key[at] = scopeKey{k, ids[min(try, max(count-1, 0))]}
-				named = named && count > 0
-			}
-			if !named || !s.mayHave(key.folded()) {
-				continue
-			}
-			if rate := s.several[key].rate; rate != 0 {
-				return rate
-			}
-		}
-	}
-	return 0
-}
-
 // product is the rate of packets that pass several samplers; 0 where that of one is not known.
 func (s *session) product(rates *samplingRates, by *selectors) uint32 {
 	all := uint64(1)
@@ -230,7 +84,7 @@ func (s *session) product(rates *samplingRates, by *selectors) uint32 {
 
 // announced finds the rate of a record that does not say one.
 func (s *session) announced(r *flow.Record, w *raw) (rate uint32, source flow.SamplingSource) {
-	if len(s.source.announcers) == 0 {
+	if s.source.announcers.used == 0 {
 		return 1, flow.SamplingAssumed
 	}
 	rate, source = s.cachedRate(r, w)
@@ -253,46 +107,46 @@ func (s *session) announced(r *flow.Record, w *raw) (rate uint32, source flow.Sa
 func (s *session) cachedRate(r *flow.Record, w *raw) (uint32, flow.SamplingSource) {
 	s.rates.prepare(s)
 	if !s.rates.holds(w) {
-		return s.resolve(&metered{r, w, s.key.domain})
+		return s.resolve(r, w)
 	}
 	key := s.rates.key(r, w)
 	entry := s.rates.entry(&key)
 	if entry.of != key {
-		entry.rate, entry.source = s.resolve(&metered{r, w, s.key.domain})
+		entry.rate, entry.source = s.resolve(r, w)
 		entry.of = key
 	}
 	return entry.rate, entry.source
 }
 
 // resolve finds the rate of a record by what it names.
-func (s *session) resolve(m *metered) (uint32, flow.SamplingSource) {
-	own, w := &s.sampling, m.w
+func (s *session) resolve(r *flow.Record, w *raw) (uint32, flow.SamplingSource) {
+	m, own := s.metered(r, w), s.own()
 	named := w.hasSampler && w.samplerID != 0 || w.hasParts&(1<<partAt(bySequence)) != 0
-	sampler := s.find(own, m, bySampler, bySequence)
+	sampler := s.find(own, &m, bySampler, bySequence)
 	if sampler.rate != 0 {
 		return sampler.rate, flow.SamplingSelector
 	}
 	if w.hasSampler || named {
-		if found := s.findElsewhere(m, bySampler, bySequence); found.sure() != 0 {
+		if found := s.findElsewhere(&m, bySampler, bySequence); found.sure() != 0 {
 			return found.rate, flow.SamplingExporter
 		} else if sampler.unsure.rate == 0 {
 			sampler.unsure = found
 		}
 		// Cisco 7600 sends sampler 0 in records and another id in its options.
-		if !named && own.lastSampler != 0 {
-			return own.lastSampler, flow.SamplingInferred
+		if !named && own.rates.lastSampler != 0 {
+			return own.rates.lastSampler, flow.SamplingInferred
 		}
 	}
-	part := s.find(own, m, byTemplate, byEgressVRF)
+	part := s.find(own, &m, byTemplate, byEgressVRF)
 	if part.rate != 0 {
 		return part.rate, sourceOf(part.kind)
 	}
-	if own.domain != 0 {
-		return own.domain, flow.SamplingDomain
+	if own.rates.domain != 0 {
+		return own.rates.domain, flow.SamplingDomain
 	}
 	unsure := sampler.unsure
 	unsure.add(part.unsure)
-	return s.inferred(m, named, unsure)
+	return s.inferred(&m, named, unsure)
 }
 
 // sourceOf names the thing that a rate is of.
@@ -342,12 +196,7 @@ func (sh *shape) mayHold(m *metered) bool {
 	case bySampler, bySequence, byTemplate, byDomain:
 		return false
 	}
-	for _, kind := range sh.kinds[:sh.keys()] {
-		if m.names(kind) {
-			return false
-		}
-	}
-	return true
+	return sh.set&m.named == 0
 }
 
 // learnSampling takes what an option record says.
@@ -356,7 +205,7 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 	rate, swapped := o.raw.rate(own)
 	of := o.scope(s)
 	key, joins := o.joined()
-	changed := false
+	changed, news := false, scope{} // of the own domain's table
 	switch {
 	case rate != 0 && of.len() == 1 && of[0].kind == byDomain:
 		var forgotten int
@@ -364,9 +213,9 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 			seconds(int64(s.decoder.o.TemplateExpiry)))
 		s.stream.Read(exporter.SamplingForgotten, uint64(forgotten))
 	case rate != 0:
-		changed = own.learn(&of, rate, o.ofExporter(s), seconds(now))
+		changed, news = own.learn(&of, rate, o.ofExporter(s), seconds(now)), of
 	case joins:
-		changed = own.join(key, o.selectors, seconds(now))
+		changed, news = own.join(key, o.selectors, seconds(now)), scope{key}
 	case o.raw.algorithm == timeBased:
 		changed, own.unscalable = !own.unscalable, true
 	default:
@@ -376,7 +225,7 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 		s.read(exporter.SamplingBytesSwapped)
 	}
 	own.seen = now
-	s.source.announce(s.key, own, s.stream)
+	s.announce(&news, changed)
 	if changed {
 		s.decoder.work.news++
 		s.source.ratesChanged++

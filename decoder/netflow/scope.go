@@ -170,6 +170,7 @@ func (n *scopeNames) scope() (s scope) {
 // A shape is a combination of kinds that an exporter's option records have.
 type shape struct {
 	kinds [maxKeys]scopeKind
+	set   kindSet // the same
 	n     int     // scopes of the shape that have a rate
 	rates rateSet // of all of them
 }
@@ -280,8 +281,7 @@ type scopedRates struct {
 	joins   map[scopeKey]heardSelectors // things of which only the samplers are said
 	shapes  []shape                     // by their kinds
 	oldest  uint32                      // none was heard before, Unix seconds; 0: there are none
-	kinds   [scopeKinds]bool            // that occur in any of them; noScope's says nothing
-	filter  *scopeFilter                // of single, joins, several and its parts; nil: they are few
+	kinds   kindSet                     // that occur in any of them; noScope says nothing
 }
 
 // maxShapes bounds the shapes of one observation domain, maxSamplers the scopes of one shape.
@@ -321,11 +321,9 @@ func (t *scopedRates) set(s *scope, rate, now uint32) (changed bool) {
 	sh.rates.change(was, rate)
 	if s.len() == 1 {
 		put(&t.single, s[0], heard)
-		t.note(s[0])
 		return true
 	}
 	put(&t.several, *s, heard)
-	t.noteWhole(s)
 	if s.names(byDomain) {
 		return true // nothing of it holds for other domains' records
 	}
@@ -347,12 +345,11 @@ func (t *scopedRates) join(key scopeKey, by selectors, now uint32) (changed bool
 		return false
 	}
 	put(&t.joins, key, heardSelectors{by, now})
-	t.note(key)
 	if was.selectors == by {
 		return false
 	}
 	t.heardSince(now)
-	t.kinds[key.kind] = true
+	t.kinds.add(key.kind)
 	return true
 }
 
@@ -376,21 +373,37 @@ func (t *scopedRates) shapeOf(s *scope) *shape {
 		if len(t.shapes) >= maxShapes {
 			return nil
 		}
-		t.shapes = slices.Insert(t.shapes, at, shape{kinds: kinds})
-		for _, kind := range kinds {
-			t.kinds[kind] = true
+		sh := shape{kinds: kinds}
+		for _, kind := range kinds[:sh.keys()] {
+			sh.set.add(kind)
 		}
+		t.shapes = slices.Insert(t.shapes, at, sh)
+		t.kinds |= sh.set
 	}
 	return &t.shapes[at]
 }
 
 // bytes is what the rates cost.
 func (t *scopedRates) bytes() int {
-	n := rateBytes * (len(t.single) + 2*len(t.joins) + 4*len(t.several) + 2*len(t.shared))
-	if t.filter != nil {
-		n += scopeFilterBits / 8
+	return rateBytes*(len(t.single)+2*len(t.joins)+4*len(t.several)+2*len(t.shared)) + indexBytes*t.keys()
+}
+
+// keys is how many keys an index has of the rates.
+func (t *scopedRates) keys() int {
+	return len(t.single) + len(t.joins) + len(t.several) + len(t.shared)
+}
+
+// each calls f for each scope that has a rate or samplers.
+func (t *scopedRates) each(f func(of *scope)) {
+	for key := range t.single {
+		f(&scope{key})
 	}
-	return n
+	for key := range t.joins {
+		f(&scope{key})
+	}
+	for of := range t.several {
+		f(&of)
+	}
 }
 
 // count is how many scopes have a rate or samplers.
@@ -402,10 +415,6 @@ func (t *scopedRates) clone() scopedRates {
 	c.shared = maps.Clone(t.shared)
 	for key, all := range c.shared {
 		c.shared[key] = &rateSet{slices.Clone(all.list), all.more}
-	}
-	if t.filter != nil {
-		filter := *t.filter
-		c.filter = &filter
 	}
 	c.shapes = slices.Clone(t.shapes)
 	for i := range c.shapes {

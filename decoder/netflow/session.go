@@ -26,7 +26,7 @@ type source struct {
 	saved      bool        // it was saved at least once
 	savedNames *flow.Names // the names at that time
 
-	announcers   []announcer              // the domains that announced sampling rates
+	announcers   announcers
 	domainRates  map[sessionKey]heardRate // rates of domains that other domains announced
 	ratesChanged uint64                   // grows with each new sampling rate
 }
@@ -46,6 +46,7 @@ type session struct {
 	sampling samplingRates
 	elsewhere
 	rates rateCache
+	place int // of its domain among the announcers, see announcers.of
 	fractions
 	readings [exporter.ReadingCount]uint32 // of the current datagram
 	odd      bool                          // readings is not empty
@@ -125,7 +126,9 @@ func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
 		return s
 	}
 	s.templates, s.sampling, s.bootMs = kept.templates, kept.sampling, kept.bootMs
-	if !s.sampling.empty() {
+	if s.sampling.empty() {
+		src.silence(key)
+	} else {
 		src.announce(key, &s.sampling, s.stream)
 	}
 	s.stream.Evictions.Store(kept.evictions)

@@ -279,8 +279,8 @@ func (d *Decoder) restoreTemplate(s *session, saved *TemplateState, since int64)
 func (s *session) forgetIfRestarted(bootMs int64, maxTemplates int) {
 	if s.restored != 0 && bootMs > s.restored/int64(time.Millisecond)+restartMs {
 		s.templates = newTemplates(maxTemplates)
+		s.source.silence(s.key)
 		s.sampling = samplingRates{}
-		s.source.ratesChanged++
 	}
 	s.restored = 0
 }

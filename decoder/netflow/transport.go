@@ -40,7 +40,6 @@ func (d *Decoder) transportSession(dg *exporter.Datagram, key sessionKey, addr f
 			s.stream.SetStated(src.exporter)
 		}
 		if !s.sampling.empty() {
-			s.source.silence(key)
 			s.source.announce(key, &s.sampling, s.stream)
 		}
 	}

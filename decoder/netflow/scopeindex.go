@@ -1,0 +1,89 @@
+package netflow
+
+import (
+	"math/bits"
+	"math/rand/v2"
+)
+
+// A kindSet is a set of kinds of scopes, as bits.
+type kindSet uint16
+
+func (s kindSet) has(kind scopeKind) bool { return s>>kind&1 != 0 }
+
+func (s *kindSet) add(kind scopeKind) { *s |= 1 << kind }
+
+// A scopeIndex says which of an exporter's observation domains may have announced something of a scope, by a hash: a
+// record names up to a dozen things, and asks nobody of most of them. It never hides a domain that has; another one may
+// look as if it had.
+type scopeIndex struct {
+	slots []domainSet // a power of two of them
+	seed  uint64      // which senders cannot know
+	keys  int         // things and scopes of all domains
+}
+
+// A domainSet is a set of announcers, as bits by their places.
+type domainSet uint64
+
+func (s domainSet) has(place int) bool { return s>>place&1 != 0 }
+
+// The index has two to four slots for each key while keys are added, which cost indexBytes each. It becomes smaller when
+// most keys are gone, and not after each eviction.
+const (
+	slotsPerKey = 2
+	mostSlots   = 8 * slotsPerKey
+	fewestSlots = 16
+	indexBytes  = 4 * 8
+)
+
+func newScopeIndex(keys int) scopeIndex {
+	size := max(fewestSlots, 1<<bits.Len(uint(slotsPerKey*keys-1)))
+	return scopeIndex{slots: make([]domainSet, size), seed: rand.Uint64() | 1}
+}
+
+// slot is where the domains of a scope are.
+func (x *scopeIndex) slot(key scopeKey) *domainSet {
+	high, low := bits.Mul64(key.id^x.seed, golden^x.seed<<8^uint64(key.kind)<<1)
+	return &x.slots[(high^low)&uint64(len(x.slots)-1)]
+}
+
+// full reports whether there are too many keys for the slots.
+func (x *scopeIndex) full() bool { return slotsPerKey*x.keys > len(x.slots) }
+
+// oversized reports whether there are too few.
+func (x *scopeIndex) oversized() bool {
+	return len(x.slots) > fewestSlots && mostSlots*x.keys < len(x.slots)
+}
+
+// domains are those that may have a scope of one thing, or several folded to one.
+func (x *scopeIndex) domains(key scopeKey) domainSet {
+	if len(x.slots) == 0 {
+		return 0
+	}
+	return *x.slot(key)
+}
+
+// add notes that a domain has a scope, and so each thing that the scope names.
+func (x *scopeIndex) add(place int, of *scope) {
+	n := of.len()
+	for _, key := range of[:n] {
+		*x.slot(key) |= 1 << place
+	}
+	if n > 1 {
+		*x.slot(of.folded()) |= 1 << place
+	}
+}
+
+// remove notes that a domain has nothing.
+func (x *scopeIndex) remove(place int) {
+	for i := range x.slots {
+		x.slots[i] &^= 1 << place
+	}
+}
+
+// folded stands for a scope of several things in an index.
+func (s *scope) folded() (key scopeKey) {
+	for _, part := range s {
+		key.id = key.id*golden + part.id ^ uint64(part.kind)
+	}
+	return key
+}
