@@ -90,6 +90,8 @@ func Kinds() []Kind {
 			build: ratesUsed},
 		{Name: "rates-several", Does: "sampling rates of pairs of things, and records that name these", Rate: 500,
 			build: ratesSeveral},
+		{Name: "rates-same", Does: "the same pairs in each domain, and records that name them in others", Rate: 500,
+			build: ratesSame},
 		{Name: "renames", Does: "another name and rate for the exporter", Rate: 3_000, sources: 50, build: renames},
 		{Name: "jumps", Does: "sequence numbers at random", Rate: 3_000, sources: 50, build: jumps},
 		{Name: "one-byte", Does: "60,000 records of one byte", Rate: 500, build: rows(60_000, 4, 1)},

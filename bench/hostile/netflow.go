@@ -226,34 +226,57 @@ func ratesUsed(m *maker) func(int) []byte {
 		}
 		rows := make([]byte, 100*20)
 		m.fill(rows)
-		return m.v9(i%50, i, options, set(nil, 258, b), data, set(nil, 256, rows))
+		return m.v9(i%50, i, data, options, set(nil, 258, b), set(nil, 256, rows))
 	}
 }
 
 // ratesSeveral has sampling rates of pairs of things, in 50 domains, and records that name all of these.
 func ratesSeveral(m *maker) func(int) []byte {
+	rates := m.ratesOfPairs()
+	return func(i int) []byte {
+		rows := make([]byte, 128*36)
+		m.fill(rows)
+		return rates(i, rows, func() uint32 { return m.Uint32N(1000) })
+	}
+}
+
+// ratesSame has rates of the same pairs of things in every other domain, and records of these in the domains between.
+func ratesSame(m *maker) func(int) []byte {
+	rates := m.ratesOfPairs()
+	return func(i int) []byte {
+		var rows []byte
+		for range 128 {
+			rows = words(rows, m.Uint32(), m.Uint32(), m.Uint32())
+			for range 6 {
+				rows = words(rows, uint32((i+1)%2*100)+m.Uint32N(16))
+			}
+		}
+		return rates(i, rows, func() uint32 { return uint32(i%2*100) + m.Uint32N(16) })
+	}
+}
+
+// ratesOfPairs returns messages of 50 domains, each with rates of 60 of the pairs of all kinds of things, and records.
+func (m *maker) ratesOfPairs() func(i int, rows []byte, id func() uint32) []byte {
 	things := []int{10, 14, 234, 235, 141, 142}
-	var options []byte
+	templates := set(nil, 2, template(256, 8, 4, 12, 4, 1, 4, 10, 4, 14, 4, 234, 4, 235, 4, 141, 4, 142, 4))
 	var pairs int
 	for i, a := range things {
 		for _, b := range things[:i] {
-			options = set(options, 3, append(shorts(nil, 300+pairs, 3, 2), shorts(nil, b, 4, a, 4, 34, 4)...))
+			templates = set(templates, 3, append(shorts(nil, 300+pairs, 3, 2), shorts(nil, b, 4, a, 4, 34, 4)...))
 			pairs++
 		}
 	}
-	data := set(nil, 2, template(256, 8, 4, 12, 4, 1, 4, 10, 4, 14, 4, 234, 4, 235, 4, 141, 4, 142, 4))
-	return func(i int) []byte {
-		all := append([]byte(nil), options...)
+	return func(i int, rows []byte, id func() uint32) []byte {
+		all := append([]byte(nil), templates...)
 		for p := range pairs {
+			p = (p + i) % pairs
 			var b []byte
 			for range 60 {
-				b = words(b, m.Uint32N(1000), m.Uint32N(1000), m.Uint32N(1<<20)|1)
+				b = words(b, id(), id(), m.Uint32N(1<<20)|1)
 			}
 			all = set(all, 300+p, b)
 		}
-		rows := make([]byte, 128*36)
-		m.fill(rows)
-		b := m.ipfix(i, all, data, set(nil, 256, rows))
+		b := m.ipfix(i, all, set(nil, 256, rows))
 		be.PutUint32(b[12:], uint32(i%50))
 		return b
 	}

@@ -30,48 +30,24 @@ func (t *scopedRates) forget(before uint32) (n int) {
 	if t.oldest == 0 || t.oldest >= before {
 		return 0
 	}
+	was := t.count()
 	t.oldest = 0
-	for key, heard := range t.single {
-		if heard.seen >= before {
-			t.heardSince(heard.seen)
-			continue
-		}
-		delete(t.single, key)
-		t.leave(&scope{key}, heard.rate)
-		n++
-	}
-	for of, heard := range t.several {
-		if heard.seen >= before {
-			t.heardSince(heard.seen)
-			continue
-		}
-		delete(t.several, of)
-		t.leave(&of, heard.rate)
-		for _, key := range of[:of.len()] {
-			if all := t.shared[key]; all != nil {
-				if all.change(heard.rate, 0); len(all.list) == 0 {
-					delete(t.shared, key)
-				}
-			}
-		}
-		n++
-	}
-	for key, heard := range t.joins {
-		if heard.seen >= before {
-			t.heardSince(heard.seen)
-			continue
-		}
-		delete(t.joins, key)
-		n++
+	forget(t, t.single, before, func(heard heardRate) uint32 { return heard.seen })
+	forget(t, t.several, before, func(heard heardRate) uint32 { return heard.seen })
+	forget(t, t.joins, before, func(heard heardSelectors) uint32 { return heard.seen })
+	if n = was - t.count(); n > 0 {
+		t.tallyAnew()
 	}
 	return n
 }
 
-// leave takes a scope that has lost its rate out of its shape.
-func (t *scopedRates) leave(of *scope, rate uint32) {
-	if sh := t.shapeOf(of); sh != nil {
-		sh.n--
-		sh.rates.change(rate, 0)
+func forget[K comparable, V any](t *scopedRates, all map[K]V, before uint32, seen func(V) uint32) {
+	for key, heard := range all {
+		if at := seen(heard); at < before {
+			delete(all, key)
+		} else {
+			t.heardSince(at)
+		}
 	}
 }
 
@@ -119,12 +95,25 @@ func (s *session) ageRates(now, keep int64) {
 	if !own.hasSampler() {
 		own.lastSampler = 0
 	}
+	s.ratesLeft()
+	s.source.changed = true
+	s.stream.Read(exporter.SamplingForgotten, uint64(n))
+}
+
+// tallyRates counts rates anew whose sets are not complete.
+func (s *session) tallyRates() {
+	if s.sampling.stale {
+		s.sampling.tallyAnew()
+		s.ratesLeft()
+	}
+}
+
+// ratesLeft notes that the domain has other rates than before.
+func (s *session) ratesLeft() {
 	if place := s.source.announcers.of(s); place >= 0 {
 		s.source.announcers.forgot(place)
 	}
 	s.source.ratesChanged++
-	s.source.changed = true
-	s.stream.Read(exporter.SamplingForgotten, uint64(n))
 }
 
 // hasOptions reports whether an options template of the domain is known.

@@ -85,6 +85,34 @@ func TestCase70_RatesThatAreNotRepeated(t *testing.T) {
 	}
 }
 
+// Of more different rates than are counted the lowest are known, and when they come to agree, that is known too.
+func TestCase70_ManyRatesOfParts(t *testing.T) {
+	l := newLab(t, Options{})
+	learn := func(card, rate uint32) {
+		l.option(flow.IPFIX, option{5, 1, []item{el(141, u32(card)), el(34, u32(rate))}})
+	}
+	rate := func() (uint32, flow.SamplingSource) {
+		r := l.send(message(flow.IPFIX, 5, set(2, templateOf(256, v4Flow()...)), set(256, dataOf(v4Flow()...))))[0]
+		return r.SamplingRate, r.SamplingSource
+	}
+	const cards = 2 * maxDistinct
+	for card := range uint32(cards) {
+		learn(card, 1000-card)
+		lowest, _ := rate()
+		equal(t, "the lowest rate", lowest, 1000-card)
+	}
+	for card := range uint32(cards) {
+		learn(card, 500)
+		lowest, source := rate()
+		equal(t, "the lowest rate", lowest, 500)
+		equal(t, "source", source, flow.SamplingAmbiguous)
+	}
+	l.wait(time.Second)
+	agreed, source := rate()
+	equal(t, "rate", agreed, 500)
+	equal(t, "source of a rate that all have", source, flow.SamplingInferred)
+}
+
 // What is forgotten leaves nothing behind, and what is left is found.
 func TestRatesAreForgottenWhole(t *testing.T) {
 	var s samplingRates

@@ -108,6 +108,7 @@ func (d *Decoder) Tick(now int64, b *flow.Batch) {
 	for src := range d.all() {
 		for _, s := range src.sessions {
 			d.expireHeld(s, now)
+			s.tallyRates()
 			if src.transport == 0 {
 				s.expire(now - int64(d.o.TemplateExpiry))
 				s.ageRates(now, int64(d.o.TemplateExpiry))

@@ -7,8 +7,9 @@ import (
 )
 
 // An option record says its sampling rate of something: of a sampler, an interface, a line card. scopeKind is of what,
-// in the order in which kinds count. Flow records name all of them but byOther.
-type scopeKind uint8
+// in the order in which kinds count. Flow records name all of them but byOther. It is as wide as an id, so that a scope
+// is one piece of memory to a map.
+type scopeKind uint64
 
 const (
 	noScope      scopeKind = iota
@@ -184,79 +185,6 @@ func (sh *shape) keys() int {
 	return n
 }
 
-// A rateSet counts how often each rate occurs. The rates are in ascending order.
-type rateSet struct {
-	list []rateCount
-	more bool // there were more rates than are counted
-}
-
-type rateCount struct {
-	rate uint32
-	n    int
-}
-
-// maxDistinct bounds the rates of a set. Exporters have a handful.
-const maxDistinct = 64
-
-// change takes was out of the set and puts rate in; 0 is none.
-func (s *rateSet) change(was, rate uint32) {
-	s.count(was, -1)
-	s.count(rate, 1)
-}
-
-func (s *rateSet) count(rate uint32, n int) {
-	if rate == 0 {
-		return
-	}
-	at, found := slices.BinarySearchFunc(s.list, rate,
-		func(c rateCount, rate uint32) int { return int(c.rate) - int(rate) })
-	switch {
-	case found:
-		if s.list[at].n += n; s.list[at].n <= 0 {
-			s.list = slices.Delete(s.list, at, at+1)
-		}
-	case n < 0:
-	case len(s.list) >= maxDistinct:
-		s.more = true
-	default:
-		s.list = slices.Insert(s.list, at, rateCount{rate, n})
-	}
-}
-
-// agreed returns the rates of the set as one.
-func (s *rateSet) agreed() agreed {
-	if len(s.list) == 0 {
-		return agreed{}
-	}
-	return agreed{s.list[0].rate, len(s.list) > 1 || s.more}
-}
-
-// agreed adds up rates that should be one: the lowest, and whether they differ.
-type agreed struct {
-	rate   uint32
-	differ bool
-}
-
-func (a *agreed) add(other agreed) {
-	switch {
-	case other.rate == 0:
-		return
-	case a.rate == 0:
-		*a = other
-		return
-	}
-	a.differ = a.differ || other.differ || a.rate != other.rate
-	a.rate = min(a.rate, other.rate)
-}
-
-// sure is the rate if it is the only one; else 0.
-func (a agreed) sure() uint32 {
-	if a.differ {
-		return 0
-	}
-	return a.rate
-}
-
 // selectors are the samplers that a packet passes one after the other: of an interface, or of a selection sequence.
 type selectors struct {
 	ids [maxSelectors]uint64
@@ -281,6 +209,7 @@ type scopedRates struct {
 	joins   map[scopeKey]heardSelectors // things of which only the samplers are said
 	shapes  []shape                     // by their kinds
 	oldest  uint32                      // none was heard before, Unix seconds; 0: there are none
+	stale   bool                        // sets of rates may lack some, see tallyAnew
 	kinds   kindSet                     // that occur in any of them; noScope says nothing
 }
 
@@ -315,27 +244,52 @@ func (t *scopedRates) set(s *scope, rate, now uint32) (changed bool) {
 		return false
 	}
 	t.heardSince(now)
+	if s.len() == 1 {
+		put(&t.single, s[0], heard)
+	} else {
+		put(&t.several, *s, heard)
+	}
+	t.tally(sh, s, was, rate)
+	return true
+}
+
+// tally counts a scope's rate in that of its shape, and of the things that it names.
+func (t *scopedRates) tally(sh *shape, s *scope, was, rate uint32) {
 	if was == 0 {
 		sh.n++
 	}
-	sh.rates.change(was, rate)
-	if s.len() == 1 {
-		put(&t.single, s[0], heard)
-		return true
-	}
-	put(&t.several, *s, heard)
-	if s.names(byDomain) {
-		return true // nothing of it holds for other domains' records
-	}
-	for _, key := range s[:s.len()] {
-		all := t.shared[key]
-		if all == nil {
-			all = &rateSet{}
-			put(&t.shared, key, all)
+	stale := sh.rates.change(was, rate)
+	n := s.len()
+	if n > 1 && !s.names(byDomain) { // of which nothing holds for other domains' records
+		for _, key := range s[:n] {
+			all := t.shared[key]
+			if all == nil {
+				all = &rateSet{}
+				put(&t.shared, key, all)
+			}
+			stale = all.change(was, rate) || stale
 		}
-		all.change(was, rate)
 	}
-	return true
+	t.stale = t.stale || stale
+}
+
+// tallyAnew counts all rates again, after some are gone.
+func (t *scopedRates) tallyAnew() {
+	t.stale, t.shared = false, nil
+	for i := range t.shapes {
+		t.shapes[i].n, t.shapes[i].rates = 0, rateSet{}
+	}
+	tally := func(of *scope, rate uint32) {
+		if sh := t.shapeOf(of); sh != nil {
+			t.tally(sh, of, 0, rate)
+		}
+	}
+	for key, heard := range t.single {
+		tally(&scope{key}, heard.rate)
+	}
+	for of, heard := range t.several {
+		tally(&of, heard.rate)
+	}
 }
 
 // join keeps by which samplers a thing's packets pass. It reports whether that is news.

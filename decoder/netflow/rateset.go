@@ -1,0 +1,93 @@
+package netflow
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A rateSet counts how often each rate occurs: the lowest ones, in ascending order.
+type rateSet struct {
+	list []rateCount
+	more bool // there were higher rates, which are not counted
+}
+
+type rateCount struct{ rate, n uint32 }
+
+// maxDistinct bounds the rates of a set. Exporters have a handful.
+const maxDistinct = 8
+
+// change takes was out of the set and puts rate in; 0 is none. It reports whether a set that is not complete may lack
+// some of its lowest rates now.
+func (s *rateSet) change(was, rate uint32) (stale bool) {
+	stale = s.remove(was)
+	s.add(rate)
+	return stale
+}
+
+func (s *rateSet) find(rate uint32) (at int, found bool) {
+	return slices.BinarySearchFunc(s.list, rate, func(c rateCount, rate uint32) int { return cmp.Compare(c.rate, rate) })
+}
+
+func (s *rateSet) add(rate uint32) {
+	if rate == 0 {
+		return
+	}
+	at, found := s.find(rate)
+	if found {
+		s.list[at].n++
+		return
+	}
+	if len(s.list) >= maxDistinct {
+		s.more = true
+		if at == maxDistinct {
+			return
+		}
+		s.list = s.list[:maxDistinct-1]
+	}
+	s.list = slices.Insert(s.list, at, rateCount{rate, 1})
+}
+
+func (s *rateSet) remove(rate uint32) (stale bool) {
+	at, found := s.find(rate)
+	if !found {
+		return false
+	}
+	if s.list[at].n--; s.list[at].n == 0 {
+		s.list = slices.Delete(s.list, at, at+1)
+	}
+	return s.more
+}
+
+// agreed returns the rates of the set as one.
+func (s *rateSet) agreed() agreed {
+	if len(s.list) == 0 {
+		return agreed{}
+	}
+	return agreed{s.list[0].rate, len(s.list) > 1 || s.more}
+}
+
+// agreed adds up rates that should be one: the lowest, and whether they differ.
+type agreed struct {
+	rate   uint32
+	differ bool
+}
+
+func (a *agreed) add(other agreed) {
+	switch {
+	case other.rate == 0:
+		return
+	case a.rate == 0:
+		*a = other
+		return
+	}
+	a.differ = a.differ || other.differ || a.rate != other.rate
+	a.rate = min(a.rate, other.rate)
+}
+
+// sure is the rate if it is the only one; else 0.
+func (a agreed) sure() uint32 {
+	if a.differ {
+		return 0
+	}
+	return a.rate
+}
