@@ -1,6 +1,10 @@
 package netflow
 
-import "github.com/metranova/flow-collector/decoder/exporter"
+import (
+	"math/bits"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+)
 
 // maxAnnouncers limits the observation domains whose sampling rates an exporter's other domains use.
 const maxAnnouncers = 64
@@ -35,16 +39,20 @@ func (a *announcers) announce(key sessionKey, rates *samplingRates, stream *expo
 		if one.rates != nil && one.stream != nil && one.stream.Gone() {
 			a.remove(i)
 		}
-		if one.rates == nil && place < 0 {
+		if one.rates == nil && place < 0 && !a.index.gone.has(i) {
 			place = i
 		}
 	}
-	if place < 0 {
-		if len(a.places) >= maxAnnouncers {
-			return -1, false
-		}
+	switch {
+	case place >= 0:
+	case len(a.places) < maxAnnouncers:
 		place = len(a.places)
 		a.places = append(a.places, announcer{})
+	case a.index.gone != 0:
+		place = bits.TrailingZeros64(uint64(a.index.gone))
+		a.index.sweep()
+	default:
+		return -1, false
 	}
 	a.places[place] = announcer{key: key, rates: rates, stream: stream}
 	a.used++
@@ -78,7 +86,7 @@ func (a *announcers) silence(key sessionKey) {
 func (a *announcers) remove(place int) {
 	one := &a.places[place]
 	a.index.keys -= one.keys
-	a.index.remove(place)
+	a.index.gone |= 1 << place
 	*one = announcer{}
 	a.used--
 }
@@ -98,7 +106,8 @@ func (a *announcers) learned(place int, of *scope) {
 // forgot notes that a domain has less than before.
 func (a *announcers) forgot(place int) {
 	a.index.keys -= a.places[place].keys
-	a.index.remove(place)
+	a.index.gone |= 1 << place
+	a.index.sweep()
 	a.fill(place)
 }
 

@@ -19,6 +19,7 @@ type scopeIndex struct {
 	slots []domainSet // a power of two of them
 	seed  uint64      // which senders cannot know
 	keys  int         // things and scopes of all domains
+	gone  domainSet   // domains that have nothing any more, which the slots do not know yet
 }
 
 // A domainSet is a set of announcers, as bits by their places.
@@ -59,7 +60,7 @@ func (x *scopeIndex) domains(key scopeKey) domainSet {
 	if len(x.slots) == 0 {
 		return 0
 	}
-	return *x.slot(key)
+	return *x.slot(key) &^ x.gone
 }
 
 // add notes that a domain has a scope, and so each thing that the scope names.
@@ -73,11 +74,12 @@ func (x *scopeIndex) add(place int, of *scope) {
 	}
 }
 
-// remove notes that a domain has nothing.
-func (x *scopeIndex) remove(place int) {
+// sweep takes those that are gone out of the slots.
+func (x *scopeIndex) sweep() {
 	for i := range x.slots {
-		x.slots[i] &^= 1 << place
+		x.slots[i] &^= x.gone
 	}
+	x.gone = 0
 }
 
 // folded stands for a scope of several things in an index.

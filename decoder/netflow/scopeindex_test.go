@@ -93,6 +93,7 @@ func TestScopeIndex(t *testing.T) {
 	}
 	equal(t, "domains at last", all.used, 0)
 	equal(t, "keys at last", all.index.keys, 0)
+	all.index.sweep()
 	for _, domains := range all.index.slots {
 		equal(t, "what is left", domains, 0)
 	}
