@@ -25,7 +25,8 @@ func (s *rateSet) change(was, rate uint32) (stale bool) {
 }
 
 func (s *rateSet) find(rate uint32) (at int, found bool) {
-	return slices.BinarySearchFunc(s.list, rate, func(c rateCount, rate uint32) int { return cmp.Compare(c.rate, rate) })
+	return slices.BinarySearchFunc(s.list, rate,
+		func(c rateCount, rate uint32) int { return cmp.Compare(c.rate, rate) })
 }
 
 func (s *rateSet) add(rate uint32) {

@@ -27,8 +27,8 @@ type domainSet uint64
 
 func (s domainSet) has(place int) bool { return s>>place&1 != 0 }
 
-// The index has two to four slots for each key while keys are added, which cost indexBytes each. It becomes smaller when
-// most keys are gone, and not after each eviction.
+// The index has two to four slots for each key while keys are added, which cost indexBytes each. It becomes smaller
+// when most keys are gone, and not after each eviction.
 const (
 	slotsPerKey = 2
 	mostSlots   = 8 * slotsPerKey
