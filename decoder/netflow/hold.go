@@ -34,10 +34,11 @@ func (d *Decoder) hold(s *session, id uint16, body []byte, c *context) {
 	}
 	h := heldSet{port: s.lastPort, body: body, context: *c, datagram: d.work.number}
 	held := &s.source.has.held
-	if !d.memory.held.Fits(held, h.size()) {
+	if d.work.held >= maxHeld*s.source.scale || !d.memory.held.Fits(held, h.size()) {
 		s.stream.Fail(exporter.HoldFull, 1)
 		return
 	}
+	d.work.held++
 	h.body = slices.Clone(body)
 	if s.held == nil {
 		s.held = map[uint16][]heldSet{}

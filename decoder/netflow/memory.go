@@ -327,6 +327,7 @@ func (src *source) evictHeld(d *Decoder, enough int) {
 type work struct {
 	sets, definitions, options, records int
 	newDefinitions, news                int    // what was not known before; news are rates and names
+	held                                int    // sets that wait for a template
 	number                              uint64 // of the datagram that records counts
 }
 
@@ -338,4 +339,5 @@ const (
 	maxDefinitions = 512
 	maxOptions     = 1024
 	maxNews        = 256
+	maxHeld        = 256
 )

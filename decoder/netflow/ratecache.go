@@ -46,7 +46,7 @@ const (
 // that the record names (IE 138, 141, 142, 301), which few exporters send.
 func (c *rateCache) holds(w *raw) bool {
 	const sequence = 1 // partAt(bySequence), as a bit
-	return w.hasParts == 0 || w.hasParts&sequence == 0 && !c.kinds.has(byCard) && !c.kinds.has(byPort) && !c.kinds.has(byPoint)
+	return w.hasParts == 0 || w.hasParts&sequence == 0 && c.kinds&(1<<byCard|1<<byPort|1<<byPoint) == 0
 }
 
 // key returns what decides a record's rate if option records name some kinds of things.
