@@ -118,6 +118,24 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 	}
 }
 
+// Nor does looking up what other domains announced, which no cache answers where records name line cards.
+func TestRatesOfOtherDomainsAllocateNothing(t *testing.T) {
+	l := newLab(t, Options{})
+	for domain := range uint32(20) {
+		l.option(flow.IPFIX, option{domain + 10, 1, []item{el(141, u32(domain%10)), el(34, u32(100))}})
+		l.option(flow.IPFIX, option{domain + 10, 2, []item{el(141, u32(domain%10)), el(10, u32(7)), el(34, u32(100))}})
+	}
+	items := append(v4Flow(), el(141, u32(3)), el(10, u32(7)))
+	equal(t, "rate", l.send(message(flow.IPFIX, 5, set(2, templateOf(256, items...)),
+		set(256, dataOf(items...))))[0].SamplingRate, 100)
+	b := flow.NewBatch(func([]flow.Record) {})
+	dg := exporter.Datagram{Source: l.source, Received: l.received,
+		Payload: message(flow.IPFIX, 5, set(256, slices.Repeat(dataOf(items...), 10)))}
+	if n := testing.AllocsPerRun(100, func() { l.d.DecodeIPFIX(&dg, b) }); n > 0 {
+		t.Errorf("%v allocations a datagram, want none", n)
+	}
+}
+
 func BenchmarkDecode(b *testing.B) {
 	for _, w := range workloads() {
 		b.Run(w.name, func(b *testing.B) {

@@ -159,6 +159,36 @@ func TestCase63_SamplingAnnouncedElsewhere(t *testing.T) {
 	}
 }
 
+// Of many domains that announced the same thing some are asked, and those that announced others do not count.
+func TestCase63_ManyDomainsKnowAThing(t *testing.T) {
+	l := newLab(t, Options{})
+	card := func(domain, card, rate uint32) {
+		l.option(flow.IPFIX, option{domain, 1, []item{el(141, u32(card)), el(34, u32(rate))}})
+	}
+	for domain := range uint32(maxAnnouncers - maxAsked - 1) {
+		card(100+domain, 1000+domain, 7)
+	}
+	for domain := range uint32(maxAsked) {
+		card(200+domain, 1, 100)
+	}
+	card(300, 1, 50)
+	card(301, 2, 20) // one domain too many
+	items := append(v4Flow(), el(141, u32(1)))
+	rate := func(card uint32) (uint32, flow.SamplingSource) {
+		items[len(items)-1] = el(141, u32(card))
+		r := l.send(message(flow.IPFIX, 5, set(2, templateOf(256, items...)), set(256, dataOf(items...))))[0]
+		return r.SamplingRate, r.SamplingSource
+	}
+	for card, want := range map[uint32]uint32{1: 100, 1000: 7, 1010: 7} {
+		n, source := rate(card)
+		equal(t, "rate", n, want)
+		equal(t, "source", source, flow.SamplingExporter)
+	}
+	n, source := rate(2)
+	equal(t, "rate of a domain too many", n, 1)
+	equal(t, "its source", source, flow.SamplingAssumed)
+}
+
 // What one exporter announces says nothing of another, and what comes over one protocol nothing of the other.
 func TestCase63_ExportersDoNotShareRates(t *testing.T) {
 	l := newLab(t, Options{})
