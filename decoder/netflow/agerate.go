@@ -95,7 +95,10 @@ func (s *session) ageRates(now, keep int64) {
 	if !own.hasSampler() {
 		own.lastSampler = 0
 	}
-	s.ratesLeft()
+	if place := s.source.announcers.of(s); place >= 0 {
+		s.source.announcers.forgot(place)
+	}
+	s.source.ratesChanged++
 	s.source.changed = true
 	s.stream.Read(exporter.SamplingForgotten, uint64(n))
 }
@@ -104,16 +107,8 @@ func (s *session) ageRates(now, keep int64) {
 func (s *session) tallyRates() {
 	if s.sampling.stale {
 		s.sampling.tallyAnew()
-		s.ratesLeft()
+		s.source.ratesChanged++
 	}
-}
-
-// ratesLeft notes that the domain has other rates than before.
-func (s *session) ratesLeft() {
-	if place := s.source.announcers.of(s); place >= 0 {
-		s.source.announcers.forgot(place)
-	}
-	s.source.ratesChanged++
 }
 
 // hasOptions reports whether an options template of the domain is known.

@@ -109,7 +109,6 @@ func (d *Decoder) Tick(now int64, b *flow.Batch) {
 	for src := range d.all() {
 		for _, s := range src.sessions {
 			d.expireHeld(s, now)
-			s.tallyRates()
 			if src.transport == 0 {
 				s.expire(now - int64(d.o.TemplateExpiry))
 				s.ageRates(now, int64(d.o.TemplateExpiry))
@@ -123,7 +122,7 @@ func (d *Decoder) Tick(now int64, b *flow.Batch) {
 	b.Flush()
 }
 
-// sweep removes, from time to time, the expired state of evicted streams.
+// sweep removes, from time to time, the expired state of evicted streams, and counts anew what is not exact.
 func (d *Decoder) sweep(now int64) {
 	if now-d.swept < int64(time.Minute) {
 		return
@@ -131,6 +130,11 @@ func (d *Decoder) sweep(now int64) {
 	d.swept = now
 	if d.totals != nil {
 		d.totals.sweep(now)
+	}
+	for src := range d.all() {
+		for _, s := range src.sessions {
+			s.tallyRates()
+		}
 	}
 	before := now - int64(d.o.TemplateExpiry)
 	for _, src := range d.sources {

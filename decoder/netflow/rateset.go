@@ -7,14 +7,17 @@ import (
 
 // A rateSet counts how often each rate occurs: the lowest ones, in ascending order.
 type rateSet struct {
-	list []rateCount
-	more bool // there were higher rates, which are not counted
+	counts [maxDistinct]rateCount
+	n      int
+	more   bool // there were higher rates, which are not counted
 }
 
 type rateCount struct{ rate, n uint32 }
 
-// maxDistinct bounds the rates of a set. Exporters have a handful.
-const maxDistinct = 8
+// maxDistinct bounds the rates of a set. Exporters have one or two.
+const maxDistinct = 4
+
+func (s *rateSet) list() []rateCount { return s.counts[:s.n] }
 
 // change takes was out of the set and puts rate in; 0 is none. It reports whether a set that is not complete may lack
 // some of its lowest rates now.
@@ -25,7 +28,7 @@ func (s *rateSet) change(was, rate uint32) (stale bool) {
 }
 
 func (s *rateSet) find(rate uint32) (at int, found bool) {
-	return slices.BinarySearchFunc(s.list, rate,
+	return slices.BinarySearchFunc(s.list(), rate,
 		func(c rateCount, rate uint32) int { return cmp.Compare(c.rate, rate) })
 }
 
@@ -35,17 +38,17 @@ func (s *rateSet) add(rate uint32) {
 	}
 	at, found := s.find(rate)
 	if found {
-		s.list[at].n++
+		s.counts[at].n++
 		return
 	}
-	if len(s.list) >= maxDistinct {
+	if s.n == maxDistinct {
 		s.more = true
 		if at == maxDistinct {
 			return
 		}
-		s.list = s.list[:maxDistinct-1]
+		s.n--
 	}
-	s.list = slices.Insert(s.list, at, rateCount{rate, 1})
+	s.n = len(slices.Insert(s.list(), at, rateCount{rate, 1}))
 }
 
 func (s *rateSet) remove(rate uint32) (stale bool) {
@@ -53,18 +56,18 @@ func (s *rateSet) remove(rate uint32) (stale bool) {
 	if !found {
 		return false
 	}
-	if s.list[at].n--; s.list[at].n == 0 {
-		s.list = slices.Delete(s.list, at, at+1)
+	if s.counts[at].n--; s.counts[at].n == 0 {
+		s.n = len(slices.Delete(s.list(), at, at+1))
 	}
 	return s.more
 }
 
 // agreed returns the rates of the set as one.
 func (s *rateSet) agreed() agreed {
-	if len(s.list) == 0 {
+	if s.n == 0 {
 		return agreed{}
 	}
-	return agreed{s.list[0].rate, len(s.list) > 1 || s.more}
+	return agreed{s.counts[0].rate, s.n > 1 || s.more}
 }
 
 // agreed adds up rates that should be one: the lowest, and whether they differ.

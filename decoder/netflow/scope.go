@@ -368,11 +368,9 @@ func (t *scopedRates) clone() scopedRates {
 	c.single, c.several, c.joins = maps.Clone(t.single), maps.Clone(t.several), maps.Clone(t.joins)
 	c.shared = maps.Clone(t.shared)
 	for key, all := range c.shared {
-		c.shared[key] = &rateSet{slices.Clone(all.list), all.more}
+		copied := *all
+		c.shared[key] = &copied
 	}
 	c.shapes = slices.Clone(t.shapes)
-	for i := range c.shapes {
-		c.shapes[i].rates.list = slices.Clone(c.shapes[i].rates.list)
-	}
 	return c
 }
