@@ -28,14 +28,14 @@ func (s *selection) over(by []*dimension) *selection {
 	return &only
 }
 
-// times is the condition on the time of rows.
-func (s *selection) times() string { return between([][2]time.Time{{s.asked.From, s.asked.To}}) }
+// times is the time of the question.
+func (s *selection) times() [][2]time.Time { return [][2]time.Time{{s.asked.From, s.asked.To}} }
 
-func between(ranges [][2]time.Time) string {
+// within returns the condition for rows of a table that begin in one of the ranges.
+func within(source *schema.Source, ranges [][2]time.Time) string {
 	var all []string
 	for _, r := range ranges {
-		all = append(all, fmt.Sprintf("start_time >= toDateTime(%d, 'UTC') AND start_time < toDateTime(%d, 'UTC')",
-			r[0].Unix(), r[1].Unix()))
+		all = append(all, source.Within(r[0], r[1]))
 	}
 	if len(all) == 1 {
 		return all[0]
@@ -54,7 +54,7 @@ func (s *selection) from(alias string) string {
 	var parts []string
 	for i := range s.parts {
 		part := *s
-		part.read(schema.Choice{Source: s.parts[i].Source}, between(s.parts[i].Ranges))
+		part.read(schema.Choice{Source: s.parts[i].Source}, s.parts[i].Ranges)
 		parts = append(parts, "SELECT * FROM "+table(&s.parts[i].Source)+"\nWHERE "+part.where)
 	}
 	return "\n(\n" + indent(strings.Join(parts, "\nUNION ALL\n")) + "\n)" + alias

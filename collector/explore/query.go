@@ -89,6 +89,7 @@ type selection struct {
 	filter string // conditions of the filter, over data_flow; "" for none
 	// parts are the tables of the time, for one sum over all of it; nil is source alone.
 	parts []schema.Part
+	with  string // WITH and the constants of the query; "" for none
 }
 
 func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (*selection, error) {
@@ -115,9 +116,7 @@ func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (
 	}
 	sel.unit, sel.now, sel.filter = q.Unit, now, condition
 	sel.asked = schema.Question{Filters: filters, From: s.from, To: s.to, Step: s.aligned()}
-	times := fmt.Sprintf("start_time >= toDateTime64(%s, 3, 'UTC') AND start_time < toDateTime64(%s, 3, 'UTC')",
-		sel.params.text(stamp(s.from)), sel.params.text(stamp(s.to)))
-	sel.read(sel.choose(by, q.View == Single), times)
+	sel.read(sel.choose(by, q.View == Single), sel.times())
 	return sel, nil
 }
 
@@ -133,12 +132,12 @@ func (s *selection) choose(by []*dimension, single bool) schema.Choice {
 	return choice
 }
 
-// read has the selection read a table, rows of which meet a condition on their time.
-func (s *selection) read(source schema.Choice, times string) {
+// read has the selection read the rows of a table that begin in one of the ranges.
+func (s *selection) read(source schema.Choice, ranges [][2]time.Time) {
 	s.source = source
 	s.value = map[Unit]string{Bits: source.Bits(), Packets: source.Packets(), Flows: source.Flows(),
 		Volume: source.Bits()}[s.unit]
-	if s.where = times; s.filter != "" {
+	if s.where = within(&source.Source, ranges); s.filter != "" {
 		s.where += " AND " + s.of(s.filter)
 	}
 	if len(source.Largest) > 0 {
@@ -349,7 +348,7 @@ func (p *Planner) series(q *Question, s span, now time.Time, reversed bool) (*Qu
 		texts = append(texts, fmt.Sprintf("s%d", i+1))
 	}
 	list := strings.Join(texts, ", ")
-	return &Query{"SELECT " + list +
+	return &Query{sel.with + "SELECT " + list +
 		", toUInt64(rank) AS rank, toInt64(point.1) AS t, toFloat64(sum(point.2)) AS v\nFROM\n(\n" +
 		indent(points) + "\n)\nGROUP BY " + list + ", rank, t\nORDER BY rank, t", sel.params, sel.source}, nil
 }

@@ -157,3 +157,28 @@ func TestChoice_in(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+func TestSource_Within(t *testing.T) {
+	day := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	const plain = "start_time >= toDateTime(1793491200, 'UTC') AND start_time < toDateTime(1793577600, 'UTC')"
+	for _, test := range []struct {
+		name     string
+		daily    bool
+		from, to time.Time
+		want     string
+	}{
+		{"days of daily partitions", true, day, day.AddDate(0, 0, 1), "indexHint(" + plain + ")"},
+		{"days of other partitions", false, day, day.AddDate(0, 0, 1), plain},
+		{"from within a day", true, day.Add(time.Second), day.AddDate(0, 0, 1),
+			strings.Replace(plain, "1793491200", "1793491201", 1)},
+		{"to within a day", true, day, day.AddDate(0, 0, 1).Add(time.Hour),
+			strings.Replace(plain, "1793577600", "1793581200", 1)},
+		{"midnight of another zone", true, day.Add(-5 * time.Hour), day.Add(19 * time.Hour),
+			strings.NewReplacer("1793491200", "1793473200", "1793577600", "1793559600").Replace(plain)},
+	} {
+		s := Source{Daily: test.daily}
+		if is := s.Within(test.from, test.to); is != test.want {
+			t.Errorf("%s: %s, want %s", test.name, is, test.want)
+		}
+	}
+}

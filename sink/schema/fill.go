@@ -367,18 +367,24 @@ func ReadSources(ctx context.Context, conn driver.Conn, s Settings) ([]Source, e
 	if err != nil {
 		return nil, err
 	}
-	var there []string
-	if err := conn.QueryRow(ctx, "SELECT groupArray(name) FROM system.tables WHERE database = "+
-		literal(s.Database)).Scan(&there); err != nil {
+	var there []existingKeys
+	if err := conn.Select(ctx, &there, "SELECT name, partition_key FROM system.tables WHERE database = "+
+		literal(s.Database)); err != nil {
 		return nil, fmt.Errorf("read the names of tables: %w", err)
 	}
 	return s.sourcesOf(there, fillings), nil
 }
 
-func (s *Settings) sourcesOf(there []string, fillings []Filling) []Source {
-	exists := map[string]bool{}
-	for _, name := range there {
-		exists[name] = true
+// existingKeys are a table's name and the expression of its partitions.
+type existingKeys struct {
+	Name      string `ch:"name"`
+	Partition string `ch:"partition_key"`
+}
+
+func (s *Settings) sourcesOf(there []existingKeys, fillings []Filling) []Source {
+	exists, daily := map[string]bool{}, map[string]bool{}
+	for _, t := range there {
+		exists[t.Name], daily[t.Name] = true, t.Partition == dailyPartition
 	}
 	from := map[string]time.Time{}
 	for _, f := range fillings {
@@ -394,6 +400,7 @@ func (s *Settings) sourcesOf(there []string, fillings []Filling) []Source {
 		if since := from[source.Set]; source.Set != "" && !since.IsZero() {
 			source.From = firstStep(since, source.Step)
 		}
+		source.Daily = daily[source.Table]
 		sources = append(sources, source)
 	}
 	return sources
