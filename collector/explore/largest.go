@@ -1,6 +1,7 @@
 package explore
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -69,8 +70,8 @@ func (s *selection) amongLargest(raw []*dimension, top string) string {
 }
 
 // moreThanShown is how many times as many keys as are shown are candidates. A rollup of the largest may lack some of
-// the traffic of a key, by which it is found further down.
-const moreThanShown = "4"
+// the traffic of a key, by which it is found further down. Rows of each candidate are read, so more cost more.
+const moreThanShown = "2"
 
 // candidates returns the condition for rows of those keys that may be the largest, as a rollup of the largest says. The
 // figures are then of the rows, of which the condition finds those of a pair by their primary key. It is "" where there
@@ -104,7 +105,25 @@ func (s *selection) candidates(raw []*dimension, top string) string {
 		is = "SELECT " + found.keys("%s") + " FROM\n(\n" + indent(found.grouped("", "")) + "\n)"
 	}
 	s.source.Why += "; " + choice.Why
-	return "(" + strings.Join(columns, ", ") + ") IN (" + is + ")"
+	s.with = "WITH (\n" + indent("SELECT groupArray(("+found.keys("%s")+")) FROM\n(\n"+indent(is)+"\n)") +
+		"\n) AS candidates\n"
+	return amongCandidates(columns)
+}
+
+// amongCandidates returns the condition for rows whose columns are one of the candidates, tuples that are a constant of
+// the query. Addresses are compared by themselves too: the server reads the other columns only of what is left, and few
+// rows are.
+func amongCandidates(columns []string) string {
+	var all, elements []string
+	for i, column := range columns {
+		elements = append(elements, fmt.Sprintf("x.%d", i+1))
+		if strings.HasSuffix(column, "_ip") {
+			all = append(all, fmt.Sprintf("%s IN (SELECT arrayJoin(candidates.%d))", column, i+1))
+		}
+	}
+	all = append(all, "("+strings.Join(columns, ", ")+") IN (SELECT "+strings.Join(elements, ", ")+
+		" FROM (SELECT arrayJoin(candidates) AS x))")
+	return "(" + strings.Join(all, " AND ") + ")"
 }
 
 // rawKeys returns the dimensions of the columns that the key is made of where these are cheaper to group by and say the
