@@ -77,10 +77,34 @@ func testOthers(t *testing.T, e *Explorer) {
 			t.Errorf("no %q in\n%s", want, strings.Join(lines, "\n"))
 		}
 	}
+	testLargestFlows(t, e)
 	for day := time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC); day.Day() < 28; day = day.AddDate(0, 0, 1) {
 		if err := e.Conn.Exec(t.Context(), "ALTER TABLE explored.data_flow DROP PARTITION ID '"+
 			day.Format("20060102")+"'"); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// testLargestFlows asks for the largest flows of weeks: the last day of one has many, of the other one none.
+func testLargestFlows(t *testing.T, e *Explorer) {
+	for _, days := range [][2]string{{"2026-01-03", "2026-01-24"}, {"2026-01-20", "2026-02-20"}} {
+		for unit, column := range map[string]string{"bits": "bit_count", "packets": "packet_count"} {
+			a := ask(t, e, "view=flows&top=5&unit="+unit+"&from="+days[0]+"&to="+days[1])
+			var got []string
+			for _, f := range a.Flows {
+				got = append(got, fmt.Sprint(f.From.Unix(), " ", f.Source.Address))
+			}
+			var want []string
+			if err := e.Conn.QueryRow(t.Context(), fmt.Sprintf(`SELECT groupArray(toUnixTimestamp(start_time) || ' ' ||
+				toString(src_ip)) FROM (SELECT start_time, src_ip FROM explored.data_flow WHERE start_time >=
+				'%s 00:00:00' AND start_time < '%s 00:00:00' ORDER BY %s DESC, start_time DESC LIMIT 5)`,
+				days[0], days[1], column)).Scan(&want); err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != 5 || !slices.Equal(got, want) {
+				t.Errorf("%v: the largest by %s are %q, want %q", days, unit, got, want)
+			}
 		}
 	}
 }

@@ -74,6 +74,7 @@ func flowTable(s *Settings) table {
 		columns:     columns,
 		partitionBy: s.FlowPartitionBy,
 		orderBy:     append(FlowKey(), startTime),
+		largest:     []string{"bit_count", "packet_count"},
 		ttl:         s.FlowTTL,
 	}
 }

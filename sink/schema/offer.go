@@ -41,6 +41,7 @@ func (p *planner) offerForm(t *table, old *existing) {
 	p.pathTypes(t, old)
 	p.refTypes(t, old)
 	p.costs(t, old)
+	p.indexes(t, old)
 	p.comments(t, old)
 }
 
@@ -136,6 +137,22 @@ func (p *planner) costs(t *table, old *existing) {
 			"settings by which inserts and merges take less time (%s): at once, for new parts; no part is rewritten",
 			shortList(names))
 	}
+}
+
+// indexes offers the indexes with which the table would be created now.
+func (p *planner) indexes(t *table, old *existing) {
+	var parts, names []string
+	for _, name := range t.largest {
+		if !strings.Contains(old.Create, "INDEX "+indexName(name)+" ") {
+			parts, names = append(parts, "ADD INDEX IF NOT EXISTS "+indexOfLargest(name)), append(names, name)
+		}
+	}
+	if len(parts) == 0 {
+		return
+	}
+	p.offer(t.name, p.alter(t.name, strings.Join(parts, ", ")), "indexes of the largest flows (by %s), which are then "+
+		"found without reading all: at once for new parts, for others as they are merged", shortList(names))
+	p.offers[len(p.offers)-1].Rewrites = true
 }
 
 // comments offers the column comments with which the table would be created now.

@@ -264,3 +264,34 @@ func TestOffers_refTypes(t *testing.T) {
 		t.Errorf("the types of a new table are\n%s, of an altered one\n%s", made, altered)
 	}
 }
+
+// A table of an earlier version gets the indexes of the largest flows if the operator asks for them, old rows when they
+// are rewritten, and a question for the largest then reads less.
+func TestOffers_indexes(t *testing.T) {
+	conn, ctx := engine(t), context.Background()
+	s := goldenSettings()
+	apply(t, conn, s)
+	run(t, conn, "ALTER TABLE golden.data_flow DROP INDEX bit_count_largest, DROP INDEX packet_count_largest")
+	// Values are mixed over the granules, but for one that is far larger.
+	run(t, conn, "INSERT INTO golden.data_flow (start_time, src_as_id, bit_count) SELECT toDateTime('2026-11-01'), "+
+		"number, if(number = 70000, 1e9, number % 1000) FROM numbers(100000)")
+	offers, err := Offers(ctx, conn, s)
+	if err != nil || len(offers) != 1 || !offers[0].Rewrites ||
+		!strings.Contains(offers[0].Line, "(by bit_count, packet_count)") {
+		t.Fatalf("offered %+v, %v", offers, err)
+	}
+	if err := Accept(ctx, conn, offers[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := Rewrite(ctx, conn, &s, "data_flow", "20261101"); err != nil {
+		t.Fatal(err)
+	}
+	if offers, err = Offers(ctx, conn, s); err != nil || len(offers) != 0 {
+		t.Errorf("still offered %+v, %v", offers, err)
+	}
+	plan := ask(t, conn, "SELECT * FROM (EXPLAIN indexes = 1 "+
+		"SELECT src_as_id FROM golden.data_flow WHERE bit_count >= 2000)")
+	if !strings.Contains(plan, "bit_count_largest") || !strings.Contains(plan, "Granules: 1/12") {
+		t.Errorf("the index is not used:\n%s", plan)
+	}
+}

@@ -48,7 +48,9 @@ CREATE TABLE IF NOT EXISTS `default`.`data_flow_local` ON CLUSTER 'all shards'
     `icmp_type` Nullable(UInt8) COMMENT 'ICMP type, of ICMP or ICMPv6 as protocol says; NULL for other protocols.' CODEC(ZSTD(1)),
     `icmp_code` Nullable(UInt8) COMMENT 'ICMP code, as icmp_type.' CODEC(ZSTD(1)),
     `src_country` LowCardinality(String) COMMENT 'Country of the source: country_code of its meta_ip record, or country_name if that has no code; empty is not known, ? is of a version that did not write it.' CODEC(ZSTD(1)),
-    `dst_country` LowCardinality(String) COMMENT 'Country of the destination, as src_country.' CODEC(ZSTD(1))
+    `dst_country` LowCardinality(String) COMMENT 'Country of the destination, as src_country.' CODEC(ZSTD(1)),
+    INDEX bit_count_largest `bit_count` TYPE minmax GRANULARITY 1,
+    INDEX packet_count_largest `packet_count` TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toYYYYMMDD(start_time)
