@@ -206,9 +206,9 @@ func viewsFit(sql string, series bool) bool {
 }
 
 var (
-	viewRead = regexp.MustCompile(`(WITH top AS \(\n[^\n]*)?\bFROM (?:sums|edge|largest)_(?:\w|\$\{side\})+` +
+	viewRead = regexp.MustCompile(`(WITH top AS \(\n[^\n]*)?\bFROM (?:sums|edge|known|largest)_(?:\w|\$\{side\})+` +
 		`([^\n]*?), step = (\S+), rows = (?:0\)|if\()`)
-	viewName  = regexp.MustCompile(`\bFROM (?:sums|edge|largest)_`)
+	viewName  = regexp.MustCompile(`\bFROM (?:sums|edge|known|largest)_`)
 	flowRead  = regexp.MustCompile(`\bFROM data_flow\b`)
 	tableRead = regexp.MustCompile(`\b(?:FROM|JOIN|IN) (\w+)`)
 	tableName = regexp.MustCompile(`(?:WITH|,)\s+(\w+) AS \(`)

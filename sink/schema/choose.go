@@ -31,6 +31,9 @@ type Source struct {
 	// Largest are the dimensions of which the table has the largest alone; nil: it has all. Only ChooseLargest returns
 	// a table with them.
 	Largest []string
+	// Many is a dimension of which a flow has several values: the table counts a flow at each, and answers questions by
+	// this dimension alone. "": it counts each flow once.
+	Many string
 	// From is when its rows begin: before that time it is not complete. The zero time: it has all.
 	From time.Time
 	// Kept is how long its rows are kept; 0 is for ever.
@@ -117,7 +120,9 @@ func Choose(q Question, sources []Source, now time.Time) Choice {
 		}
 		if why := s.widens(&q, now); why != "" {
 			passed = append(passed, s.Table+" ("+why+")")
-			wide = s
+			if wide == nil || s.Step < wide.Step {
+				wide = s
+			}
 			continue
 		}
 		return s.chosen(&q, passed)
@@ -183,6 +188,9 @@ func (s *Source) beginText(now time.Time) string {
 func (s *Source) cannot(q *Question) string {
 	if len(s.Largest) > 0 {
 		return "has the largest alone"
+	}
+	if s.Many != "" && !slices.Contains(q.Dimensions, s.Many) {
+		return "counts a flow at each " + s.Many
 	}
 	if d := s.missing(q.Filters); d != "" {
 		return "has no " + d
@@ -254,13 +262,16 @@ func (s *Settings) Sources() []Source {
 		flow.Columns["ext."+path] = "ext." + path
 	}
 	for _, d := range derivedDimensions() {
-		flow.Columns[d.name] = d.of("")
+		if d.needs == "" || s.flowPaths()[d.needs] != "" {
+			flow.Columns[d.name] = d.of("")
+		}
 	}
 	all := []Source{flow}
 	for _, r := range s.rollups() {
 		for _, step := range r.Steps {
 			source := Source{Table: r.Table(step), Set: r.Name, Step: stepDuration(step), Columns: map[string]string{},
 				Kept: s.rollupTTL(step).Duration(), Largest: r.Largest,
+				Many: r.many(),
 				// Wider steps have as many keys more or less.
 				Shrink: float64(r.Shrink) * float64(stepDuration(step)/stepDuration(r.Steps[0]))}
 			for _, d := range r.Dimensions {

@@ -66,6 +66,11 @@ func TestChoose(t *testing.T) {
 		"everything by scope": {q: Question{Dimensions: []string{NamedScope}}, want: "rollup_named_scope_1d"},
 		"of a scope": {q: Question{Dimensions: []string{"device_id"}, Filters: []string{NamedScope},
 			From: ago(30 * day), To: now}, want: "rollup_named_scope_1h"},
+		"communities": {q: Question{Dimensions: []string{Community}, From: ago(30 * day), To: now},
+			want: "rollup_community_1h"},
+		"of a community": {q: Question{Dimensions: []string{"device_id"}, Filters: []string{Community},
+			From: ago(30 * day), To: now}, want: "data_flow",
+			reasons: []string{"rollup_community_1h (counts a flow at each community)"}},
 		"of a scope that may be an AS": {q: Question{Dimensions: []string{"device_id"},
 			Filters: []string{"policy_scope"}, From: ago(30 * day), To: now}, want: "data_flow"},
 	} {

@@ -36,8 +36,10 @@ func RollupSets() []Rollup {
 		{Name: "traffic", Steps: fine, Shrink: 12_200, For: "traffic by device, protocol and policy",
 			Dimensions: []string{"device_id", "flow_type", "protocol", "ip_version", "policy_originator",
 				"policy_level"}},
-		{Name: "interface", Steps: fine, Shrink: 400, For: "traffic by interface, also of interfaces without metadata",
-			Dimensions: []string{"device_id", "in_interface_id", "in_interface_edge", "out_interface_id",
+		// With the refs it has what the aggregate by interface has, and which flows have no metadata.
+		{Name: "interface", As: "interface_ref", Steps: fine, Shrink: 400,
+			For: "traffic by interface, also of interfaces without metadata",
+			Dimensions: []string{"device_id", "in_interface_id", inRef, "in_interface_edge", "out_interface_id", outRef,
 				"out_interface_edge"}},
 		// Graphs of a month have steps of 6 hours.
 		{Name: "interface_application", As: "interface_port", Steps: []string{"1h", "6h", "1d"}, Shrink: 200,
@@ -64,6 +66,14 @@ func RollupSets() []Rollup {
 			Largest: []string{"application_port", "src_as_id", "dst_as_id", "src_ip", "dst_ip"}},
 		{Name: "as_path", Steps: usual, Shrink: 186, For: "traffic by AS path; needs the bgp extension",
 			Dimensions: []string{"device_id", "ext.bgp_as_path_id"}},
+		{Name: "community", Steps: usual, Shrink: 75,
+			For:        "traffic by BGP community, a flow at each of its own; needs the bgp extension",
+			Dimensions: []string{"device_id", Community}},
+		{Name: "route", Steps: usual, Shrink: 280,
+			For: "traffic by validation of destinations, next AS and origin of the route, and of invalid routes by " +
+				"prefix; with the extensions rpki and bgp_meta",
+			Dimensions: []string{"device_id", "peer_as_id", Validation, RouteRouter, RouteSource, InvalidAS,
+				InvalidPrefix}},
 		{Name: "src_prefix", Steps: usual, Shrink: 29, For: "traffic by source prefix and city",
 			Dimensions: []string{"src_ip_ref"}},
 		{Name: "dst_prefix", Steps: usual, Shrink: 29, For: "traffic by destination prefix and city",
@@ -138,7 +148,11 @@ const AllRollups = "all"
 func (s *Settings) missingPath(r *Rollup) string {
 	typed := s.flowPaths()
 	for _, d := range r.Dimensions {
-		if path, found := strings.CutPrefix(d, "ext."); found && typed[path] == "" {
+		path, found := strings.CutPrefix(d, "ext.")
+		if made := derivedOf(d); made != nil {
+			path, found = made.needs, made.needs != ""
+		}
+		if found && typed[path] == "" {
 			return path
 		}
 	}
@@ -215,7 +229,7 @@ func (s *Settings) dimensionColumns(r *Rollup) []column {
 			c.typ, c.codec, c.comment = made.typ, made.codec, made.comment
 		} else {
 			of := flowColumn(d)
-			c.typ, c.codec, c.comment = of.Type, cmp.Or(of.Codec, codecPlain), of.Comment
+			c.typ, c.codec, c.comment = rolledType(d), cmp.Or(of.Codec, codecPlain), of.Comment
 		}
 		columns = append(columns, c)
 	}
@@ -224,6 +238,17 @@ func (s *Settings) dimensionColumns(r *Rollup) []column {
 			comment: "The sums of what was not among the largest: " + strings.Join(r.Largest, ", ") + " are empty."})
 	}
 	return columns
+}
+
+// inRef and outRef are versions of interfaces. data_flow writes them as they are; a rollup has few of them.
+const inRef, outRef = "in_interface_ref", "out_interface_ref"
+
+// rolledType is the type of a column of data_flow in rollups.
+func rolledType(name string) string {
+	if name == inRef || name == outRef {
+		return typeTextNull
+	}
+	return flowColumn(name).Type
 }
 
 // rollupTables are the tables of a rollup, the finest first.

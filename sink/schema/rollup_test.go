@@ -51,15 +51,19 @@ func insertFlowsOf(conn driver.Conn, token string, first, rows int, length time.
 	return conn.Exec(ctx, fmt.Sprintf(`INSERT INTO golden.data_flow (start_time, end_time, device_id, flow_type, `+
 		`protocol,
 		ip_version, policy_originator, policy_level, policy_scope, src_as_id, dst_as_id, src_ip_ref, dst_ip_ref,
-		in_interface_id, out_interface_id, in_interface_edge, peer_as_id, peer_ip, application_port, bit_count,
-		packet_count, ext%s)
+		in_interface_id, out_interface_id, in_interface_ref, out_interface_ref, in_interface_edge, peer_as_id, peer_ip,
+		application_port, bit_count, packet_count, ext%s)
 	SELECT toDateTime64('2026-01-30 22:00:00', 3, 'UTC') + sipHash64(n, 1) %% %d AS t, t, 'r' || n %% 3, 'netflow',
 		if(n %% 2, 'tcp', 'udp'), if(n %% 5, 4, 6), 'us', 'tlp:amber',
 		['comm:' || n %% 2, 'as:' || n %% 7, 'as:' || n %% 11], n %% 7, n %% 11,
 		if(n %% 4, 'net' || n %% 13, NULL), if(n %% 3, 'net' || n %% 5, NULL), if(n %% 3, 'if' || n %% 4, NULL), 'if9',
-		n %% 2 = 0, if(n %% 2, n %% 5, NULL), if(n %% 2, toIPv6('2001:db8::1'), NULL), n %% 3 * 80, n * 1000, n,
-		CAST(('{"bgp_as_path_id":[' || toString(n %% 4) || ',7],"src_ip_scireg_ref":"s' || toString(n %% 3) || '"}') `+
-		`AS JSON)%s
+		if(n %% 3 AND n %% 4, 'if' || n %% 4 || '__v' || n %% 2, NULL), if(n %% 7, 'if9__v1', NULL), n %% 2 = 0,
+		if(n %% 2, n %% 5, NULL), if(n %% 2, toIPv6('2001:db8::1'), NULL), n %% 3 * 80, n * 1000, n,
+		CAST(('{"bgp_as_path_id":[' || toString(n %% 4) || ',7],"src_ip_scireg_ref":"s' || toString(n %% 3) || '",'
+			|| '"bgp_community":["1:' || toString(n %% 3) || '","2:' || toString(n %% 5) || '"],'
+			|| '"rpki_dst":"' || ['valid', 'invalid', 'unknown'][n %% 3 + 1] || '","bgp_source":"bgp",'
+			|| '"bgp_router":"r' || toString(n %% 2) || '","bgp_dst_prefix":"10.0.' || toString(n %% 9) || '.0/24"}')
+			AS JSON)%s
 	FROM (SELECT number + %d AS n FROM numbers(%d)) ORDER BY ALL`, names, int(length.Seconds()), values, first, rows))
 }
 
@@ -347,6 +351,13 @@ func TestRollups_earlierDimensions(t *testing.T) {
 	upgradeRollups(t, conn, "rollup_src_as_5m", "device_id LowCardinality(String), src_as_id UInt32",
 		"device_id, src_as_id", "rollup_edge_src_as_5m",
 		"src_as", "dst_as", "application", "peer", "as_pair", "talkers", "sampling")
+}
+
+// TestRollups_earlierInterface has the tables of an earlier version, whose rollup of interfaces had no refs.
+func TestRollups_earlierInterface(t *testing.T) {
+	conn := engine(t)
+	upgradeRollups(t, conn, "rollup_interface_1m", "device_id LowCardinality(String), in_interface_edge Bool",
+		"device_id, in_interface_edge", "rollup_interface_ref_1m", "interface")
 }
 
 // TestRollups_earlierScope has the tables of an earlier version, whose rollup of scopes had those of AS too.

@@ -39,14 +39,16 @@ type summed struct {
 	*Rollup
 	on      bool  // the tables of the rollup are read
 	edge    bool  // flows over the edge alone
+	known   bool  // flows of which both interfaces are in metadata alone
 	largest bool  // the largest alone
 	base    *View // the aggregate that is read where the rollup has nothing; nil: data_flow
 	named   bool  // applications have their names instead of protocol and port
 }
 
 // Names of further views begin with these. edge_<name> has the flows over the edge alone, of which the reference has an
-// aggregate: without the rollup that is read, and with rows = 1. largest_<name> has the largest of the set.
-const edgePrefix, largestPrefix = "edge_", "largest_"
+// aggregate: without the rollup that is read, and with rows = 1. known_<name> has the flows of which metadata has both
+// interfaces, of which there is an aggregate too. largest_<name> has the largest of the set.
+const edgePrefix, knownPrefix, largestPrefix = "edge_", "known_", "largest_"
 
 // sumsViews are the views of all sets, so that no panel fails for want of one. Without its extension the paths of a set
 // are empty.
@@ -70,17 +72,21 @@ func (s *Settings) sumsViewsOf(r *Rollup, on bool) []sumsView {
 	}
 	if r.edgeCondition() != "" {
 		all = append(all, sumsView{edgePrefix + r.Name, s.sumsQuery(&summed{Rollup: r, on: on, largest: r.folds(),
-			edge: true, base: s.edgeAggregate(), named: slices.Contains(r.Dimensions, "application_port")})})
+			edge: true, base: s.aggregate(ByEdgeAS), named: slices.Contains(r.Dimensions, "application_port")})})
+	}
+	if slices.Contains(r.Dimensions, inRef) && slices.Contains(r.Dimensions, outRef) {
+		all = append(all, sumsView{knownPrefix + r.Name,
+			s.sumsQuery(&summed{Rollup: r, on: on, known: true, base: s.aggregate(ByInterface)})})
 	}
 	return all
 }
 
-// edgeAggregate is the reference's aggregate of flows over the edge with the shortest window; nil if there is none.
-func (s *Settings) edgeAggregate() *View {
+// aggregate is the reference's aggregate of a kind with the shortest window; nil if there is none.
+func (s *Settings) aggregate(kind Kind) *View {
 	var finest *View
 	for i := range s.Views {
 		v := &s.Views[i]
-		if v.Kind == ByEdgeAS && (finest == nil || v.duration() < finest.duration()) {
+		if v.Kind == kind && (finest == nil || v.duration() < finest.duration()) {
 			finest = v
 		}
 	}

@@ -16,7 +16,7 @@ func compareSums(t *testing.T, conn driver.Conn, s *Settings, when string) {
 	from := time.Date(2026, 1, 30, 22, 17, 43, 0, time.UTC)
 	for _, r := range RollupSets() {
 		if !slices.Contains([]string{"traffic", "src_prefix", "as_pair", "scireg", "scope", "country",
-			"interface_application", "src_as", "sampling"}, r.Name) {
+			"interface_application", "src_as", "sampling", "interface", "route", "community"}, r.Name) {
 			continue
 		}
 		finest := time.Second
@@ -94,6 +94,35 @@ func compareEdge(t *testing.T, conn driver.Conn, when string) {
 	}
 }
 
+// compareKnown compares the view of flows of which both interfaces are in metadata with their aggregate, over whole
+// windows.
+func compareKnown(t *testing.T, conn driver.Conn, when string) {
+	t.Helper()
+	from := time.Date(2026, 1, 30, 22, 15, 0, 0, time.UTC)
+	for length, step := range map[time.Duration]int{50 * time.Minute: 300, 51*time.Hour + 15*time.Minute: 0,
+		49 * time.Hour: 3600} {
+		at := "toDateTime(0)"
+		if step > 0 {
+			at = fmt.Sprintf("toStartOfInterval(toDateTime(start_time, 'UTC'), INTERVAL %d SECOND)", step)
+		}
+		to := from.Add(length)
+		sums := func(table string) string {
+			return ask(t, conn, fmt.Sprintf("SELECT count(), sum(f), sum(b), sum(p), "+
+				"sum(cityHash64(toString(tuple(*)))) FROM (SELECT %s AS at, device_id, in_interface_id, "+
+				"toString(in_interface_ref), in_interface_edge, "+
+				"out_interface_id, toString(out_interface_ref), out_interface_edge, toUInt64(sum(flow_count)) AS f, "+
+				"sum(bit_count) AS b, sum(packet_count) AS p FROM golden.%s GROUP BY ALL)", at, table))
+		}
+		got := sums(fmt.Sprintf("known_interface(from = %d, to = %d, step = %d, rows = 0)", from.Unix(), to.Unix(),
+			step))
+		want := sums(fmt.Sprintf("data_flow_by_interface_5m WHERE start_time >= toDateTime(%d) AND start_time < "+
+			"toDateTime(%d)", from.Unix(), to.Unix()))
+		if got != want || strings.HasPrefix(got, "0\t") {
+			t.Errorf("%s: known_interface over %s by %d s is %s, of the aggregate %s", when, length, step, got, want)
+		}
+	}
+}
+
 // The views of sums are exact whatever rollups are on and however far these are filled, for times that begin and end
 // anywhere, and read what costs least.
 func TestSums(t *testing.T) {
@@ -109,14 +138,16 @@ func TestSums(t *testing.T) {
 	}
 	compareSums(t, conn, &s, "without rollups")
 	compareEdge(t, conn, "without rollups")
+	compareKnown(t, conn, "without rollups")
 	s.Rollups = []string{"traffic", "src_prefix", "as_pair", "scireg", "scope", "country", "interface_application",
-		"interface", "src_as", "dst_as", "application", "sampling"}
+		"interface", "src_as", "dst_as", "application", "sampling", "route", "community"}
 	apply(t, conn, s)
 	if again := apply(t, conn, s); len(again) > 0 {
 		t.Errorf("a second time changes %q", again)
 	}
 	compareSums(t, conn, &s, "before rows are filled in")
 	compareEdge(t, conn, "before rows are filled in")
+	compareKnown(t, conn, "before rows are filled in")
 	if err := Fill(t.Context(), conn, s, func(Filling) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -125,11 +156,13 @@ func TestSums(t *testing.T) {
 	}
 	compareSums(t, conn, &s, "filled")
 	compareEdge(t, conn, "filled")
+	compareKnown(t, conn, "filled")
 	if err := insertFlowsOf(conn, "b", 6000, 1000, 4*24*time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	compareSums(t, conn, &s, "after more rows")
 	compareEdge(t, conn, "after more rows")
+	compareKnown(t, conn, "after more rows")
 
 	// Days from the table of days, nothing from the rows; with rows = 1, and with ad-hoc filters, the rows alone.
 	from, to := time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC), time.Date(2026, 2, 2, 12, 59, 59, 0, time.UTC)
@@ -183,6 +216,7 @@ func TestSumsOfTablesKeptForLess(t *testing.T) {
 				t.Fatal(err)
 			}
 			compareEdge(t, conn, name)
+			compareKnown(t, conn, name)
 		})
 	}
 }
@@ -218,7 +252,7 @@ func TestEdgeAggregateIsTheFinest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""
-			if v := (&Settings{Views: test.views}).edgeAggregate(); v != nil {
+			if v := (&Settings{Views: test.views}).aggregate(ByEdgeAS); v != nil {
 				got = v.Table
 			}
 			if got != test.want {

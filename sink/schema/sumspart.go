@@ -67,6 +67,8 @@ func (r *summed) condition(rows bool) string {
 		condition = " AND " + edgeOfInterfaces
 	case r.edge:
 		condition = " AND " + r.edgeCondition()
+	case r.known:
+		condition = " AND " + inRef + " IS NOT NULL AND " + outRef + " IS NOT NULL"
 	}
 	if r.largest && !rows {
 		condition += " AND NOT " + Folded
@@ -95,7 +97,9 @@ func (s *Settings) sumsColumn(d string, rows bool) string {
 	case rows && isCountry(d) && s.countriesJoined():
 		return fmt.Sprintf("toLowCardinality(ifNull(%s.country, '')) AS %s", countryJoin(d), name)
 	case rows && derivedOf(d) != nil:
-		return derivedOf(d).of("f") + " AS " + name
+		return s.derivedColumn(derivedOf(d)) + " AS " + name
+	case rows && (d == inRef || d == outRef):
+		return "toLowCardinality(f." + d + ") AS " + name
 	case rows && slices.Contains(s.WithoutColumns, d):
 		return fmt.Sprintf("defaultValueOfTypeName(%s) AS %s", literal(flowColumn(d).Type), name)
 	case !rows || !isPath:
@@ -106,12 +110,23 @@ func (s *Settings) sumsColumn(d string, rows bool) string {
 	return d + " AS " + name
 }
 
+// derivedColumn is a derived dimension over data_flow. Without the path that it needs no flow has a value.
+func (s *Settings) derivedColumn(d *derived) string {
+	switch {
+	case d.needs == "" || s.flowPaths()[d.needs] != "":
+		return d.of("f")
+	case d.many:
+		return "toLowCardinality(arrayJoin(emptyArrayString()))"
+	}
+	return fmt.Sprintf("defaultValueOfTypeName(%s)", literal(d.typ))
+}
+
 // filterColumns are the columns for conditions of dashboards that the set does not have.
 func (r *summed) filterColumns(rows bool) []string {
 	var columns []string
 	for _, c := range filterColumns {
 		switch {
-		case slices.Contains(r.Dimensions, c.name) || r.edge && strings.HasSuffix(c.name, "_ip"):
+		case slices.Contains(r.Dimensions, c.name) || r.known || r.edge && strings.HasSuffix(c.name, "_ip"):
 		case rows:
 			columns = append(columns, c.name)
 		default:
@@ -121,12 +136,12 @@ func (r *summed) filterColumns(rows bool) []string {
 	return columns
 }
 
-// aggregatePart selects the columns of a view from the aggregate of flows over the edge, whose rows are of windows that
-// begin within the range.
+// aggregatePart selects the columns of a view from the aggregate, whose rows are of windows that begin within the
+// range.
 func (s *Settings) aggregatePart(r *summed, where string) string {
 	columns := []string{"toDateTime(f.start_time, 'UTC') AS start_time"}
 	for _, d := range r.dimensions() {
-		columns = append(columns, ident(d))
+		columns = append(columns, s.aggregateColumn(d))
 	}
 	if r.named {
 		columns = append(columns, "f.application_id AS application_id")
@@ -134,6 +149,14 @@ func (s *Settings) aggregatePart(r *summed, where string) string {
 	columns = append(append(columns, r.filterColumns(true)...), "flow_count", "bit_count", "packet_count")
 	return "SELECT " + strings.Join(columns, ", ") + "\nFROM " + s.qualified(r.base.Table) + " AS f\nWHERE " +
 		strings.ReplaceAll(where, startTime, "f."+startTime)
+}
+
+// aggregateColumn is a dimension as it is selected from an aggregate.
+func (s *Settings) aggregateColumn(d string) string {
+	if rolledType(d) != flowColumn(d).Type {
+		return s.sumsColumn(d, true)
+	}
+	return ident(d)
 }
 
 // joinApplications looks up the name of a row's application as the aggregate does, from the table instead of the

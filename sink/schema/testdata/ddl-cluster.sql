@@ -474,14 +474,19 @@ FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `default`.`sums_interface` ON CLUSTER 'all shards'
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, `in_interface_edge`, `out_interface_id`, `out_interface_edge`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, toLowCardinality(f.in_interface_ref) AS `in_interface_ref`, `in_interface_edge`, `out_interface_id`, toLowCardinality(f.out_interface_ref) AS `out_interface_ref`, `out_interface_edge`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `default`.`edge_interface` ON CLUSTER 'all shards'
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, `in_interface_edge`, `out_interface_id`, `out_interface_edge`, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, toLowCardinality(f.in_interface_ref) AS `in_interface_ref`, `in_interface_edge`, `out_interface_id`, toLowCardinality(f.out_interface_ref) AS `out_interface_ref`, `out_interface_edge`, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC')) AND (in_interface_edge OR out_interface_edge);
+
+CREATE VIEW IF NOT EXISTS `default`.`known_interface` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, toLowCardinality(f.in_interface_ref) AS `in_interface_ref`, `in_interface_edge`, `out_interface_id`, toLowCardinality(f.out_interface_ref) AS `out_interface_ref`, `out_interface_edge`, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC')) AND in_interface_ref IS NOT NULL AND out_interface_ref IS NOT NULL;
 
 CREATE VIEW IF NOT EXISTS `default`.`sums_interface_application` ON CLUSTER 'all shards'
 AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, `out_interface_id`, `protocol`, `application_port`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
@@ -555,6 +560,16 @@ WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} 
 
 CREATE VIEW IF NOT EXISTS `default`.`sums_as_path` ON CLUSTER 'all shards'
 AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, defaultValueOfTypeName('Array(UInt32)') AS `bgp_as_path_id`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_community` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toLowCardinality(arrayJoin(emptyArrayString())) AS `community`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_route` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `peer_as_id`, ifNull(toString(f.ext.rpki_dst), '') AS `dst_validation`, ifNull(toString(f.ext.bgp_router), '') AS `route_router`, ifNull(toString(f.ext.bgp_source), '') AS `route_source`, if(ifNull(toString(f.ext.rpki_dst), '') = 'invalid', f.dst_as_id, 0) AS `invalid_as_id`, if(ifNull(toString(f.ext.rpki_dst), '') = 'invalid', ifNull(toString(f.ext.bgp_dst_prefix), ''), '') AS `invalid_prefix`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 

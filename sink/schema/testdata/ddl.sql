@@ -551,13 +551,18 @@ FROM `golden`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `golden`.`sums_interface`
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, `in_interface_edge`, `out_interface_id`, `out_interface_edge`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, toLowCardinality(f.in_interface_ref) AS `in_interface_ref`, `in_interface_edge`, `out_interface_id`, toLowCardinality(f.out_interface_ref) AS `out_interface_ref`, `out_interface_edge`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `golden`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `golden`.`edge_interface`
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, `in_interface_edge`, `out_interface_id`, `out_interface_edge`, src_as_id, dst_as_id, flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, toLowCardinality(f.in_interface_ref) AS `in_interface_ref`, `in_interface_edge`, `out_interface_id`, toLowCardinality(f.out_interface_ref) AS `out_interface_ref`, `out_interface_edge`, src_as_id, dst_as_id, flow_count, bit_count, packet_count
 FROM `golden`.`data_flow_by_edge_as_5m` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`known_interface`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, toLowCardinality(f.in_interface_ref) AS `in_interface_ref`, `in_interface_edge`, `out_interface_id`, toLowCardinality(f.out_interface_ref) AS `out_interface_ref`, `out_interface_edge`, flow_count, bit_count, packet_count
+FROM `golden`.`data_flow_by_interface_5m` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `golden`.`sums_interface_application`
@@ -632,6 +637,16 @@ WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} 
 
 CREATE VIEW IF NOT EXISTS `golden`.`sums_as_path`
 AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, ext.bgp_as_path_id AS `bgp_as_path_id`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_community`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toLowCardinality(arrayJoin(f.ext.bgp_community)) AS `community`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_route`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `peer_as_id`, ifNull(toString(f.ext.rpki_dst), '') AS `dst_validation`, ifNull(toString(f.ext.bgp_router), '') AS `route_router`, ifNull(toString(f.ext.bgp_source), '') AS `route_source`, if(ifNull(toString(f.ext.rpki_dst), '') = 'invalid', f.dst_as_id, 0) AS `invalid_as_id`, if(ifNull(toString(f.ext.rpki_dst), '') = 'invalid', ifNull(toString(f.ext.bgp_dst_prefix), ''), '') AS `invalid_prefix`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `golden`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
