@@ -175,8 +175,18 @@ func (t *template) separateHops(all []step, used *places) {
 // arrange makes runs from the steps of all fields.
 func arrange(all []step) (runs []run) {
 	var one run
-	plain, plan := make([]plainStep, 0, len(all)), make([]step, 0, len(all)) // of all runs
 	inOrder := mixed(all)
+	nPlain, nPlan := 0, 0
+	for i := range all {
+		switch s := &all[i]; {
+		case s.op == opSkip || s.length == variableLength:
+		case inOrder[s.op]:
+			nPlan++
+		default:
+			nPlain++
+		}
+	}
+	plain, plan := make([]plainStep, 0, nPlain), make([]step, 0, nPlan) // of all runs
 	for _, s := range all {
 		if s.length == variableLength {
 			one.end, one.ends = s, true
@@ -189,8 +199,8 @@ func arrange(all []step) (runs []run) {
 		if s.op == opSkip {
 			continue
 		}
-		if op := s.plain(); op != notPlain && !inOrder[s.op] {
-			plain = append(plain, plainStep{op, s.offset})
+		if !inOrder[s.op] {
+			plain = append(plain, plainStep{s.plain(), s.offset})
 			one.plain = plain[len(plain)-len(one.plain)-1 : len(plain) : len(plain)]
 			continue
 		}
