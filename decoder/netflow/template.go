@@ -176,17 +176,7 @@ func (t *template) separateHops(all []step, used *places) {
 func arrange(all []step) (runs []run) {
 	var one run
 	inOrder := mixed(all)
-	nPlain, nPlan := 0, 0
-	for i := range all {
-		switch s := &all[i]; {
-		case s.op == opSkip || s.length == variableLength:
-		case inOrder[s.op]:
-			nPlan++
-		default:
-			nPlain++
-		}
-	}
-	plain, plan := make([]plainStep, 0, nPlain), make([]step, 0, nPlan) // of all runs
+	plain, plan := room(all, &inOrder) // of all runs
 	for _, s := range all {
 		if s.length == variableLength {
 			one.end, one.ends = s, true
@@ -211,6 +201,21 @@ func arrange(all []step) (runs []run) {
 		runs = append(runs, one)
 	}
 	return runs
+}
+
+// room returns memory for the plain steps and for the others.
+func room(all []step, inOrder *[256]bool) (plain []plainStep, plan []step) {
+	plains, plans := 0, 0
+	for i := range all {
+		switch s := &all[i]; {
+		case s.op == opSkip || s.length == variableLength:
+		case inOrder[s.op]:
+			plans++
+		default:
+			plains++
+		}
+	}
+	return make([]plainStep, 0, plains), make([]step, 0, plans)
 }
 
 // mixed returns the opcodes of which not all fields are plain. Such fields must stay in order, as the last one counts.
