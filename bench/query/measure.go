@@ -236,7 +236,7 @@ func (r *run) ask(ctx context.Context, sql string) (read uint64, err error) {
 }
 
 var fromFlows = regexp.MustCompile(
-	`FROM (data_flow(?:_by_[a-z_0-9]+)?|rollup_[a-z_0-9]+|(?:sums|edge|largest)_[a-z_0-9]+|collector_loss)\b`)
+	`FROM (data_flow(?:_by_[a-z_0-9]+)?|rollup_[a-z_0-9]+|(?:sums|edge|known|largest)_[a-z_0-9]+|collector_loss)\b`)
 
 // tablesOf returns the tables with traffic that a query names.
 func tablesOf(sql string) string {
