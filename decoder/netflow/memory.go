@@ -329,11 +329,20 @@ type work struct {
 	newDefinitions, news                int    // what was not known before; news are rates and names
 	held                                int    // sets that wait for a template
 	number                              uint64 // of the datagram that records counts
+	jumbo                               bool   // it is larger than 1500 bytes, and no larger than a jumbo frame
 }
 
-// What is new costs several times as much as what is repeated, which exporters do all the time. A datagram of 1500
-// bytes has no more than maxNews sampling rates with what they are of, or definitions. What is beyond is new when it is
-// repeated.
+// mostNews is how many new definitions, and how many new rates and names, a message of the source may teach. What is
+// new costs several times as much as what is repeated, which exporters do all the time. A datagram of 1500 bytes has no
+// more than maxNews sampling rates with what they are of, or definitions; a jumbo frame has twice as many, if each has
+// 18 bytes. What is beyond is new when it is repeated.
+func (w *work) mostNews(src *source) int {
+	if w.jumbo {
+		return 2 * maxNews * src.scale
+	}
+	return maxNews * src.scale
+}
+
 const (
 	maxSets        = 1024 // times source.scale, like the other limits
 	maxDefinitions = 512
