@@ -137,9 +137,19 @@ func (p *httpPage) viewers() (access.Viewers, error) {
 		if err != nil {
 			return access.Viewers{LocalOnly: true, Hosts: cfg.Hosts}, fmt.Errorf("http.users: %w", err)
 		}
+		users.Report = p.usersRead
 		viewers.Users = users
 	}
 	return viewers, nil
+}
+
+// usersRead logs that a changed file of users is not taken, or is again.
+func (p *httpPage) usersRead(err error) {
+	if err == nil {
+		p.log.Info("the file of users is read again")
+		return
+	}
+	p.log.Warn("a changed file of users cannot be read: the users of before stay in use", zap.Error(err))
 }
 
 // routing has the server answer questions about routes.

@@ -147,12 +147,18 @@ func isLocal(r *http.Request) bool {
 // password: such a line has the scopes of a user whom a proxy names. The name * is for all who have no line. A changed
 // file is read again. Its methods are safe for concurrent use.
 type Users struct {
+	// Report, if not nil, is told when a changed file cannot be read, with nil when it can be again. It is set before
+	// the first request, and called one at a time.
+	Report func(error)
+
 	path string
 
 	mu     sync.Mutex
 	read   fs.FileInfo // of the file that hashes are from; nil: none
 	hashes map[string][]byte
 	scopes map[string][]string // policy scopes of those who may not see all
+	// problem is why the file cannot be read now; "" if it can.
+	problem string
 	// known are digests of names and passwords that were right. bcrypt takes tens of milliseconds by design, and a page
 	// asks for several files.
 	known map[[sha256.Size]byte]bool
@@ -201,6 +207,19 @@ func (u *Users) load() error {
 	u.scopes = scopes
 	u.hashes, u.read, u.known = hashes, info, map[[sha256.Size]byte]bool{}
 	return nil
+}
+
+// reload is load for a request. A file that cannot be read leaves what it had: editors replace files, and a wrong line
+// must not lock everybody out. Each new reason is reported once. The caller holds mu.
+func (u *Users) reload() {
+	err, problem := u.load(), ""
+	if err != nil {
+		problem = err.Error()
+	}
+	if problem != u.problem && u.Report != nil {
+		u.Report(err)
+	}
+	u.problem = problem
 }
 
 func readUsers(path string) (hashes map[string][]byte, scopes map[string][]string, err error) {
@@ -254,7 +273,7 @@ func readUsers(path string) (hashes map[string][]byte, scopes map[string][]strin
 func (u *Users) scopesOf(name string) []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	_ = u.load() // a file that cannot be read leaves what it had
+	u.reload()
 	if _, ok := u.hashes[name]; ok {
 		return u.scopes[name]
 	}
@@ -276,7 +295,7 @@ func (u *Users) knows(name, password string, from netip.Addr) (scopes []string, 
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	_ = u.load() // a file that cannot be read leaves what it had
+	u.reload()
 	digest := sha256.Sum256(append(u.key[:], name+"\x00"+password...))
 	if u.known[digest] {
 		return u.scopes[name], true, nil

@@ -2,6 +2,7 @@ package access
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -208,9 +209,24 @@ func TestUsers_changed(t *testing.T) {
 	if knows(users, "otto", "secret") || !knows(users, "karl", "secret") {
 		t.Error("a changed file of the same time does not hold")
 	}
+	var said []string
+	users.Report = func(err error) { said = append(said, fmt.Sprint(err)) }
+	good := "karl:" + string(users.hashes["karl"]) + "\n"
 	change("nonsense", time.Second)
-	if !knows(users, "karl", "secret") {
-		t.Error("a file that cannot be read took the users away")
+	for range 2 {
+		if !knows(users, "karl", "secret") {
+			t.Error("a file that cannot be read took the users away")
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	users.scopesOf("karl")
+	change(good, 2*time.Second)
+	knows(users, "karl", "secret")
+	if len(said) != 3 || !strings.Contains(said[0], path+":1: this is not NAME:HASH") ||
+		!strings.Contains(said[1], "no such file") || said[2] != "<nil>" {
+		t.Errorf("it says %q", said)
 	}
 }
 
