@@ -20,6 +20,9 @@ func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension)
 	if err != nil {
 		return err
 	}
+	if found, err = e.addMissing(ctx, a, s, by, found, true); err != nil {
+		return err
+	}
 	// The line of all others is added last.
 	others, hasOthers := newLine(make([]string, len(by)), 0, s), false
 	if last := a.others(); last != nil {
@@ -70,6 +73,9 @@ func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimensio
 	if err != nil {
 		return err
 	}
+	if found, err = e.addMissing(ctx, a, earlier, by, found, false); err != nil {
+		return err
+	}
 	a.Before = make([]float64, s.points())
 	for i := range found {
 		line := &found[i]
@@ -95,6 +101,60 @@ func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimensio
 		}
 	}
 	return nil
+}
+
+// addMissing adds those lines of the answer to found that are not among it, the largest lines of another time or
+// direction, and takes their figures out of found's line of all others.
+func (e *Explorer) addMissing(ctx context.Context, a *Answer, s span, by []*dimension, found []Series,
+	reversed bool,
+) ([]Series, error) {
+	others := slices.IndexFunc(found, func(line Series) bool { return line.Rank == 0 })
+	if others < 0 || a.Overlap || len(by) == 0 {
+		return found, nil // it has all, or nothing can be taken out
+	}
+	there := map[string]bool{}
+	for i := range found {
+		there[lineOf(found[i].Keys)] = found[i].Rank != 0
+	}
+	missing := map[string]bool{}
+	var conditions []string
+	for i := range a.Series {
+		line := &a.Series[i]
+		if line.Rank == 0 || there[lineOf(line.Keys)] {
+			continue
+		}
+		if c := condition(by, line.Keys); c != "" {
+			missing[lineOf(line.Keys)] = true
+			conditions = append(conditions, "("+c+")")
+		}
+	}
+	if len(conditions) == 0 {
+		return found, nil
+	}
+	q := a.Question.With("(" + strings.Join(conditions, " or ") + ")")
+	q.Top = MaxTop
+	query, err := e.Planner.series(&q, s, e.Now(), reversed)
+	if err != nil {
+		return nil, err
+	}
+	more, err := e.lines(ctx, query, len(by), s, a.Question.Unit)
+	if err != nil {
+		return nil, err
+	}
+	for i := range more {
+		line := &more[i]
+		if line.Rank == 0 || !missing[lineOf(line.Keys)] {
+			continue
+		}
+		rest := &found[others]
+		for t, v := range line.Points {
+			rest.Points[t] = max(rest.Points[t]-v, 0)
+		}
+		rest.Total = max(rest.Total-line.Total, 0)
+		line.Rank = len(found) + 1
+		found = append(found, *line)
+	}
+	return found, nil
 }
 
 // mostGone is how many lines are added for keys that were among the largest and no longer are.

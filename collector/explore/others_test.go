@@ -2,6 +2,7 @@ package explore
 
 import (
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -78,11 +79,50 @@ func testOthers(t *testing.T, e *Explorer) {
 		}
 	}
 	testLargestFlows(t, e)
+	testEarlier(t, e)
 	for day := time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC); day.Day() < 28; day = day.AddDate(0, 0, 1) {
 		if err := e.Conn.Exec(t.Context(), "ALTER TABLE explored.data_flow DROP PARTITION ID '"+
 			day.Format("20060102")+"'"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// testEarlier asks of more addresses than are read of the earlier time: all lines have what they had then.
+func testEarlier(t *testing.T, e *Explorer) {
+	a := ask(t, e, "by=src.ip&view=table&top=50&unit=volume&before=week&from=2026-01-17&to=2026-01-24")
+	sums := map[string]float64{}
+	rows, err := e.Conn.Query(t.Context(), "SELECT toString(src_ip), toFloat64(sum(bit_count)) / 8 FROM "+
+		"explored.data_flow WHERE start_time >= '2026-01-10 00:00:00' AND start_time < '2026-01-17 00:00:00' GROUP BY 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var address string
+		var sum float64
+		if err := rows.Scan(&address, &sum); err != nil {
+			t.Fatal(err)
+		}
+		sums[address] = sum
+	}
+	shown, steps := 0, float64(len(a.Before))
+	for _, line := range a.Series {
+		if line.Rank != 0 {
+			shown++
+			if want := sums[line.Keys[0]] / steps; math.Abs(line.Earlier-want) > want/1e6 {
+				t.Errorf("%s had %g, want %g", line.Keys[0], line.Earlier, want)
+			}
+			delete(sums, line.Keys[0])
+		}
+	}
+	rest := 0.0
+	for _, sum := range sums {
+		rest += sum / steps
+	}
+	// Some that were among the largest have lines too.
+	if others := a.others(); shown < 50 || others == nil || math.Abs(others.Earlier-rest) > rest/1e6 {
+		t.Errorf("%d lines, %d others had %+v, want %g", shown, len(sums), others, rest)
 	}
 }
 
