@@ -49,7 +49,8 @@ type Series struct {
 	Stats
 	Filter  string  // takes the flows of the line; "" where there is no such filter
 	Code    string  // of a country, as ISO 3166 has it; for Map
-	Speed   float64 // bits a second that it can have; 0 is not known
+	Speed   float64 // bits a second that it can have each way; 0 is not known
+	Busy    float64 // its 95th percentile in the direction that has more, where Speed is known
 	Earlier float64 // its mean in the earlier time, where one is asked for
 }
 
@@ -293,7 +294,7 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 	}
 	a.coarsen()
 	if len(by) == 1 && by[0].speed != "" && a.Question.Unit == Bits {
-		if err := e.speeds(ctx, a, by[0]); err != nil {
+		if err := e.speeds(ctx, a, s, by[0]); err != nil {
 			return err
 		}
 	}

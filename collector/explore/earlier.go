@@ -114,7 +114,9 @@ func (e *Explorer) addMissing(ctx context.Context, a *Answer, s span, by []*dime
 	}
 	there := map[string]bool{}
 	for i := range found {
-		there[lineOf(found[i].Keys)] = found[i].Rank != 0
+		if found[i].Rank != 0 { // all others have empty keys, as what is not known has
+			there[lineOf(found[i].Keys)] = true
+		}
 	}
 	missing := map[string]bool{}
 	var conditions []string

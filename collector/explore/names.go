@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -100,8 +101,8 @@ func (e *Explorer) names(ctx context.Context, d *dimension, keys []string) (map[
 	return names, nil
 }
 
-// speeds queries the speed of each line.
-func (e *Explorer) speeds(ctx context.Context, a *Answer, d *dimension) error {
+// speeds queries the speed of each line, and how busy it is: a line of both directions has a speed in each.
+func (e *Explorer) speeds(ctx context.Context, a *Answer, s span, d *dimension) error {
 	var keys []string
 	for _, line := range a.Series {
 		keys = append(keys, line.Keys[0])
@@ -110,12 +111,64 @@ func (e *Explorer) speeds(ctx context.Context, a *Answer, d *dimension) error {
 	if err != nil {
 		return err
 	}
+	var known []*Series
 	for i := range a.Series {
-		if text := speeds[a.Series[i].Keys[0]]; text != "" && a.Series[i].Rank != 0 {
-			if a.Series[i].Speed, err = strconv.ParseFloat(text, 64); err != nil {
-				return fmt.Errorf("read the speed of %s: %w", a.Series[i].Keys[0], err)
-			}
+		line := &a.Series[i]
+		text := speeds[line.Keys[0]]
+		if text == "" || line.Rank == 0 {
+			continue
 		}
+		if line.Speed, err = strconv.ParseFloat(text, 64); err != nil {
+			return fmt.Errorf("read the speed of %s: %w", line.Keys[0], err)
+		}
+		line.Busy = line.P95
+		if i < len(a.Back) {
+			line.Busy = max(line.Busy, a.Back[i].P95)
+		}
+		known = append(known, line)
+	}
+	if len(known) == 0 || !slices.Contains([]string{"if", "circuit"}, d.Name) {
+		return nil
+	}
+	for _, line := range known {
+		line.Busy = 0
+	}
+	for _, way := range []string{"in.", "out."} {
+		if err := e.busy(ctx, a, s, e.Planner.dimension(way+d.Name), known); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// busy queries the lines by a dimension of one direction, and raises how busy they are to what they have there.
+func (e *Explorer) busy(ctx context.Context, a *Answer, s span, one *dimension, known []*Series) error {
+	var conditions []string
+	for _, line := range known {
+		if c := condition([]*dimension{one}, line.Keys); c != "" {
+			conditions = append(conditions, c)
+		}
+	}
+	if len(conditions) == 0 {
+		return nil
+	}
+	q := a.Question.With("(" + strings.Join(conditions, " or ") + ")")
+	q.By, q.Top = []string{one.Name}, MaxTop
+	query, err := e.Planner.series(&q, s, e.Now(), false)
+	if err != nil {
+		return err
+	}
+	found, err := e.lines(ctx, query, 1, s, Bits)
+	if err != nil {
+		return err
+	}
+	for i := range found {
+		at := slices.IndexFunc(known, func(line *Series) bool { return line.Keys[0] == found[i].Keys[0] })
+		if at < 0 || found[i].Rank == 0 {
+			continue
+		}
+		found[i].rate(found[i].Points[:s.complete()], 0)
+		known[at].Busy = max(known[at].Busy, found[i].P95)
 	}
 	return nil
 }

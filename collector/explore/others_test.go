@@ -80,6 +80,7 @@ func testOthers(t *testing.T, e *Explorer) {
 	}
 	testLargestFlows(t, e)
 	testEarlier(t, e)
+	testBusy(t, e)
 	for day := time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC); day.Day() < 28; day = day.AddDate(0, 0, 1) {
 		if err := e.Conn.Exec(t.Context(), "ALTER TABLE explored.data_flow DROP PARTITION ID '"+
 			day.Format("20060102")+"'"); err != nil {
@@ -123,6 +124,27 @@ func testEarlier(t *testing.T, e *Explorer) {
 	// Some that were among the largest have lines too.
 	if others := a.others(); shown < 50 || others == nil || math.Abs(others.Earlier-rest) > rest/1e6 {
 		t.Errorf("%d lines, %d others had %+v, want %g", shown, len(sums), others, rest)
+	}
+}
+
+// testBusy asks how full lines of both directions are: as full as the direction that has more.
+func testBusy(t *testing.T, e *Explorer) {
+	if err := e.Conn.Exec(t.Context(), `INSERT INTO explored.data_flow (start_time, end_time, flow_type, device_id,
+		in_interface_id, out_interface_id, bit_count)
+		SELECT toDateTime64('2026-01-26 11:00:00', 3, 'UTC') + 60 * (number % 60) AS t, t, 'netflow', 'r1',
+			if(number < 60, 'r1::up', 'r1::down'), if(number < 60, 'r1::down', 'r1::up'), if(number < 60, 600000, 1800000)
+		FROM numbers(120)`); err != nil {
+		t.Fatal(err)
+	}
+	for by, want := range map[string][2]float64{"circuit": {40_000, 30_000}, "if": {40_000, 30_000},
+		"in.circuit": {10_000, 10_000}, "out.if": {30_000, 30_000}, "in.circuit&view=both": {10_000, 30_000}} {
+		a := ask(t, e, "by="+by+"&from=2026-01-26T11:00&to=2026-01-26T12:00&filter=if+=+r1::up")
+		at := slices.IndexFunc(a.Series, func(line Series) bool { return line.Speed > 0 })
+		if at < 0 {
+			t.Errorf("%s: no line has a speed", by)
+		} else if line := a.Series[at]; line.P95 != want[0] || line.Busy != want[1] {
+			t.Errorf("%s: %s has %g, busy %g, want %g", by, line.Label(), line.P95, line.Busy, want)
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ func (p *Pages) newRows(a *explore.Answer, page string) []row {
 			r.About[0].End = ""
 		}
 		if line.Speed > 0 {
-			r.Full = fmt.Sprintf("%.0f %% of %s", 100*line.P95/line.Speed, rate(a, line.Speed))
+			r.Full = percent(line.Busy/line.Speed) + " of " + rate(a, line.Speed)
 		}
 		if i < len(a.Back) {
 			r.Back = show(a.Back[i].Mean)
