@@ -105,6 +105,7 @@ func (s *selection) candidates(raw []*dimension, top string) string {
 		is = "SELECT " + found.keys("%s") + " FROM\n(\n" + indent(found.grouped("", "")) + "\n)"
 	}
 	s.source.Why += "; " + choice.Why
+	s.source.LargestBy = choice.Table
 	s.with = "WITH (\n" + indent("SELECT groupArray(("+found.keys("%s")+")) FROM\n(\n"+indent(is)+"\n)") +
 		"\n) AS candidates\n"
 	return amongCandidates(columns)

@@ -56,6 +56,9 @@ func testOthers(t *testing.T, e *Explorer) {
 					t.Fatalf("%s: %v", address, err)
 				}
 				source = address + ": " + a.Query.Source.Line()
+				if by := a.Query.Source.LargestBy; by != "" != strings.Contains(source, "; rollup_") {
+					t.Errorf("%s: the largest are by %q", source, by)
+				}
 				return everything(a)
 			}
 			e.Planner.SetSources(whole)
@@ -93,8 +96,9 @@ func testOthers(t *testing.T, e *Explorer) {
 func testEarlier(t *testing.T, e *Explorer) {
 	a := ask(t, e, "by=src.ip&view=table&top=50&unit=volume&before=week&from=2026-01-17&to=2026-01-24")
 	sums := map[string]float64{}
-	rows, err := e.Conn.Query(t.Context(), "SELECT toString(src_ip), toFloat64(sum(bit_count)) / 8 FROM "+
-		"explored.data_flow WHERE start_time >= '2026-01-10 00:00:00' AND start_time < '2026-01-17 00:00:00' GROUP BY 1")
+	rows, err := e.Conn.Query(t.Context(), `SELECT toString(src_ip), toFloat64(sum(bit_count)) / 8
+		FROM explored.data_flow
+		WHERE start_time >= '2026-01-10 00:00:00' AND start_time < '2026-01-17 00:00:00' GROUP BY 1`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +136,8 @@ func testBusy(t *testing.T, e *Explorer) {
 	if err := e.Conn.Exec(t.Context(), `INSERT INTO explored.data_flow (start_time, end_time, flow_type, device_id,
 		in_interface_id, out_interface_id, bit_count)
 		SELECT toDateTime64('2026-01-26 11:00:00', 3, 'UTC') + 60 * (number % 60) AS t, t, 'netflow', 'r1',
-			if(number < 60, 'r1::up', 'r1::down'), if(number < 60, 'r1::down', 'r1::up'), if(number < 60, 600000, 1800000)
+			if(number < 60, 'r1::up', 'r1::down'), if(number < 60, 'r1::down', 'r1::up'),
+			if(number < 60, 600000, 1800000)
 		FROM numbers(120)`); err != nil {
 		t.Fatal(err)
 	}

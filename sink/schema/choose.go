@@ -77,6 +77,9 @@ type Choice struct {
 	From, To time.Time
 	// Why is one line that names the table and the reason.
 	Why string
+	// LargestBy is a table of the largest that said which rows are read; "": no such table. Rows that it does not have
+	// may be larger.
+	LargestBy string
 	// Passed are the cheaper tables that cannot answer, each with the reason.
 	Passed []string
 }
