@@ -124,8 +124,11 @@ try {
 
 	// 7. Elephant flows: the first is the largest pair of SQL.
 	await choose("Elephant flows");
+	// Of the whole steps that the table is of, which its export names.
+	const of = await (await page.request.get(page.url().replace("/explore?", "/explore.json?"))).json();
 	const pairs = await sql("SELECT replaceOne(toString(src_ip), '::ffff:', '') AS a, sum(bit_count) / 8e6 AS v FROM data_flow " +
-		"WHERE start_time > now() - 3600 GROUP BY a ORDER BY v DESC LIMIT 30");
+		`WHERE start_time >= parseDateTimeBestEffort('${of.from}', 'UTC') AND start_time < parseDateTimeBestEffort('${of.to}', 'UTC') ` +
+		"GROUP BY a ORDER BY v DESC LIMIT 30");
 	const elephant = await page.locator(".lines tbody tr").first().innerText();
 	const pair = pairs.find(([source]) => elephant.includes(`${source} → 192.0.2.200 → tcp/443`));
 	const shown = parseFloat(elephant.match(/([\d.]+) MB/)[1]);
