@@ -332,10 +332,10 @@ type work struct {
 	jumbo                               bool   // it is larger than 1500 bytes, and no larger than a jumbo frame
 }
 
-// mostNews is how many new definitions, and how many new rates and names, a message of the source may teach. What is
-// new costs several times as much as what is repeated, which exporters do all the time. A datagram of 1500 bytes has no
-// more than maxNews sampling rates with what they are of, or definitions; a jumbo frame has twice as many, if each has
-// 18 bytes. What is beyond is new when it is repeated.
+// mostNews is how many new rates and names a message of the source may teach. What is new costs several times as much
+// as what is repeated, which exporters do all the time. A datagram of 1500 bytes has no more than maxNews sampling
+// rates with what they are of; a jumbo frame has twice as many, if each has 18 bytes. What is beyond is new when it is
+// repeated. Of definitions, which cost more, maxNews may be new in any datagram.
 func (w *work) mostNews(src *source) int {
 	if w.jumbo {
 		return 2 * maxNews * src.scale
