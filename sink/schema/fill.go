@@ -367,25 +367,24 @@ func ReadSources(ctx context.Context, conn driver.Conn, s Settings) ([]Source, e
 	if err != nil {
 		return nil, err
 	}
-	var there []existingKeys
-	if err := conn.Select(ctx, &there, "SELECT name, partition_key FROM system.tables WHERE database = "+
+	var tables []struct {
+		Name      string `ch:"name"`
+		Partition string `ch:"partition_key"`
+	}
+	if err := conn.Select(ctx, &tables, "SELECT name, partition_key FROM system.tables WHERE database = "+
 		literal(s.Database)); err != nil {
 		return nil, fmt.Errorf("read the names of tables: %w", err)
 	}
-	return s.sourcesOf(there, fillings), nil
-}
-
-// existingKeys are a table's name and the expression of its partitions.
-type existingKeys struct {
-	Name      string `ch:"name"`
-	Partition string `ch:"partition_key"`
-}
-
-func (s *Settings) sourcesOf(there []existingKeys, fillings []Filling) []Source {
-	exists, daily := map[string]bool{}, map[string]bool{}
-	for _, t := range there {
-		exists[t.Name], daily[t.Name] = true, t.Partition == dailyPartition
+	partitions := map[string]string{}
+	for _, t := range tables {
+		partitions[t.Name] = t.Partition
 	}
+	return s.sourcesOf(partitions, fillings), nil
+}
+
+// sourcesOf returns those of the settings' tables that are there. partitions has the expression of the partitions of
+// each table of the database, by its name.
+func (s *Settings) sourcesOf(partitions map[string]string, fillings []Filling) []Source {
 	from := map[string]time.Time{}
 	for _, f := range fillings {
 		if !f.Complete {
@@ -394,13 +393,14 @@ func (s *Settings) sourcesOf(there []existingKeys, fillings []Filling) []Source 
 	}
 	var sources []Source
 	for _, source := range s.Sources() {
-		if source.Step > 0 && !exists[source.Table] {
+		partition, there := partitions[source.Table]
+		if source.Step > 0 && !there {
 			continue
 		}
 		if since := from[source.Set]; source.Set != "" && !since.IsZero() {
 			source.From = firstStep(since, source.Step)
 		}
-		source.Daily = daily[source.Table]
+		source.Daily = partition == dailyPartition
 		sources = append(sources, source)
 	}
 	return sources
