@@ -329,7 +329,7 @@ type work struct {
 	newDefinitions, news                int    // what was not known before; news are rates and names
 	held                                int    // sets that wait for a template
 	number                              uint64 // of the datagram that records counts
-	jumbo                               bool   // it is larger than 1500 bytes, and no larger than a jumbo frame
+	size                                int    // bytes of the datagram; 0 for sets that waited
 }
 
 // mostNews is how many new rates and names a message of the source may teach. What is new costs several times as much
@@ -337,7 +337,7 @@ type work struct {
 // rates with what they are of; a jumbo frame has twice as many, if each has 18 bytes. What is beyond is new when it is
 // repeated. Of definitions, which cost more, maxNews may be new in any datagram.
 func (w *work) mostNews(src *source) int {
-	if w.jumbo {
+	if w.size > ethernetFrame && w.size <= jumboFrame {
 		return 2 * maxNews * src.scale
 	}
 	return maxNews * src.scale
@@ -350,3 +350,6 @@ const (
 	maxNews        = 256
 	maxHeld        = 256
 )
+
+// Sizes of datagrams, in bytes: the MTU of Ethernet, and that of jumbo frames.
+const ethernetFrame, jumboFrame = 1500, 9216
