@@ -358,6 +358,14 @@ func (s *Series) add(line *Series) {
 	s.Total += line.Total
 }
 
+// remove takes out the traffic of another line, which has the same steps and is a part of this one.
+func (s *Series) remove(line *Series) {
+	for t, v := range line.Points {
+		s.Points[t] = max(s.Points[t]-v, 0)
+	}
+	s.Total = max(s.Total-line.Total, 0)
+}
+
 // others returns the line of all others; nil if there is none.
 func (a *Answer) others() *Series {
 	if n := len(a.Series); n > 0 && a.Series[n-1].Rank == 0 {

@@ -7,16 +7,24 @@ import (
 	"time"
 )
 
+// largestLines queries the largest lines of a question, as many as there may be at most. reversed exchanges source and
+// destination.
+func (e *Explorer) largestLines(ctx context.Context, q Question, s span, reversed bool) ([]Series, error) {
+	q.Top = MaxTop
+	query, err := e.Planner.series(&q, s, e.Now(), reversed)
+	if err != nil {
+		return nil, err
+	}
+	return e.lines(ctx, query, len(q.By), s, q.Unit)
+}
+
+// anyOf returns the condition that one of the conditions holds.
+func anyOf(conditions []string) string { return "((" + strings.Join(conditions, ") or (") + "))" }
+
 // back queries the other direction and adds it to the same lines. Keys without a line get one while there are fewer
 // than the question's Top; the others are added to the last line.
 func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension) error {
-	other := a.Question
-	other.Top = MaxTop
-	query, err := e.Planner.series(&other, s, e.Now(), true)
-	if err != nil {
-		return err
-	}
-	found, err := e.lines(ctx, query, len(by), s, a.Question.Unit)
+	found, err := e.largestLines(ctx, a.Question, s, true)
 	if err != nil {
 		return err
 	}
@@ -63,13 +71,8 @@ func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension)
 // before queries the earlier time: its sum by step, and the mean of each line. Keys that were among the largest then
 // and have no line get one. Other keys without a line are added to the last line.
 func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimension) error {
-	other, earlier := a.Question, s.before(a.Question.Before)
-	other.Top = MaxTop
-	query, err := e.Planner.series(&other, earlier, e.Now(), false)
-	if err != nil {
-		return err
-	}
-	found, err := e.lines(ctx, query, len(by), earlier, a.Question.Unit)
+	earlier := s.before(a.Question.Before)
+	found, err := e.largestLines(ctx, a.Question, earlier, false)
 	if err != nil {
 		return err
 	}
@@ -127,19 +130,13 @@ func (e *Explorer) addMissing(ctx context.Context, a *Answer, s span, by []*dime
 		}
 		if c := condition(by, line.Keys); c != "" {
 			missing[lineOf(line.Keys)] = true
-			conditions = append(conditions, "("+c+")")
+			conditions = append(conditions, c)
 		}
 	}
 	if len(conditions) == 0 {
 		return found, nil
 	}
-	q := a.Question.With("(" + strings.Join(conditions, " or ") + ")")
-	q.Top = MaxTop
-	query, err := e.Planner.series(&q, s, e.Now(), reversed)
-	if err != nil {
-		return nil, err
-	}
-	more, err := e.lines(ctx, query, len(by), s, a.Question.Unit)
+	more, err := e.largestLines(ctx, a.Question.With(anyOf(conditions)), s, reversed)
 	if err != nil {
 		return nil, err
 	}
@@ -148,11 +145,7 @@ func (e *Explorer) addMissing(ctx context.Context, a *Answer, s span, by []*dime
 		if line.Rank == 0 || !missing[lineOf(line.Keys)] {
 			continue
 		}
-		rest := &found[others]
-		for t, v := range line.Points {
-			rest.Points[t] = max(rest.Points[t]-v, 0)
-		}
-		rest.Total = max(rest.Total-line.Total, 0)
+		found[others].remove(line)
 		line.Rank = len(found) + 1
 		found = append(found, *line)
 	}
@@ -182,20 +175,14 @@ func (e *Explorer) addGone(ctx context.Context, a *Answer, s span, by []*dimensi
 		if c := condition(by, line.Keys); c != "" && len(gone) < mostGone {
 			gone = append(gone, newLine(line.Keys, at+1+len(gone), s))
 			gone[len(gone)-1].Filter = c
-			conditions = append(conditions, "("+c+")")
+			conditions = append(conditions, c)
 		}
 	}
 	if len(gone) == 0 {
 		return nil
 	}
 	all := a.Sum().Total
-	q := a.Question.With("(" + strings.Join(conditions, " or ") + ")")
-	q.Top = MaxTop
-	query, err := e.Planner.series(&q, s, e.Now(), false)
-	if err != nil {
-		return err
-	}
-	found, err := e.lines(ctx, query, len(by), s, a.Question.Unit)
+	found, err := e.largestLines(ctx, a.Question.With(anyOf(conditions)), s, false)
 	if err != nil {
 		return err
 	}
@@ -207,10 +194,7 @@ func (e *Explorer) addGone(ctx context.Context, a *Answer, s span, by []*dimensi
 		}
 		gone[i].add(line)
 		if others != nil {
-			for t, v := range line.Points {
-				others.Points[t] = max(others.Points[t]-v, 0)
-			}
-			others.Total = max(others.Total-line.Total, 0)
+			others.remove(line)
 		}
 	}
 	for i := range gone {

@@ -11,7 +11,6 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/metranova/flow-collector/collector/explore/filter"
-	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // Flow is one row of data_flow. Its texts can be used as values in filters. "" means that a value is not known.
@@ -108,11 +107,10 @@ func (p *Planner) flows(q *Question, s span, now time.Time) (*Query, error) {
 	if !ok {
 		largest = "bit_count"
 	}
-	table := sqltext.Name(p.settings.Database) + "." + sqltext.Name(p.settings.Tables.Flow)
 	top, order := sel.params.number(uint64(q.Top)), "start_time DESC, src_ip, dst_ip, src_port, dst_port"
 	where := sel.where
 	if largest != "" {
-		where += sel.notSmaller(largest, table, top)
+		where += sel.notSmaller(largest, top)
 		order = largest + " DESC, " + order
 	}
 	address := func(column string) string { return fmt.Sprintf(showAddress, column) }
@@ -122,14 +120,14 @@ func (p *Planner) flows(q *Question, s span, now time.Time) (*Query, error) {
 		"toUInt16(ifNull(dst_port, 0)) AS destination_port, toUInt32(dst_as_id) AS destination_as, " +
 		"toString(protocol) AS proto, toString(ifNull(in_interface_id, '')) AS interface_in, " +
 		"toString(ifNull(out_interface_id, '')) AS interface_out, toUInt64(intDiv(bit_count, 8)) AS bytes, " +
-		"toUInt64(packet_count) AS packets\nFROM " + table + "\nWHERE " + where + "\nORDER BY " + order +
+		"toUInt64(packet_count) AS packets\nFROM " + sel.from("") + "\nWHERE " + where + "\nORDER BY " + order +
 		"\nLIMIT " + top, sel.params, sel.source}, nil
 }
 
 // notSmaller returns a condition on flows that the largest of several days meet: they are not smaller than those of the
 // last day. By the index of the column, most of the others are then not read. It is "" for fewer days, and has AND in
 // front.
-func (s *selection) notSmaller(column, table, top string) string {
+func (s *selection) notSmaller(column, top string) string {
 	const day = 24 * time.Hour
 	if s.asked.To.Sub(s.asked.From) < 4*day {
 		return ""
@@ -137,7 +135,7 @@ func (s *selection) notSmaller(column, table, top string) string {
 	last := *s
 	last.read(s.source, [][2]time.Time{{s.asked.To.Add(-day), s.asked.To}})
 	return " AND " + column + " >= (SELECT if(count() < " + top + ", 0, min(" + column + ")) FROM (SELECT " + column +
-		" FROM " + table + " WHERE " + last.where + " ORDER BY " + column + " DESC LIMIT " + top + "))"
+		" FROM " + s.from("") + " WHERE " + last.where + " ORDER BY " + column + " DESC LIMIT " + top + "))"
 }
 
 // Condition returns a filter for the flows between the same two addresses with the same application port.

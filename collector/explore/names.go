@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -121,20 +120,17 @@ func (e *Explorer) speeds(ctx context.Context, a *Answer, s span, d *dimension) 
 		if line.Speed, err = strconv.ParseFloat(text, 64); err != nil {
 			return fmt.Errorf("read the speed of %s: %w", line.Keys[0], err)
 		}
+		known = append(known, line)
+		if len(d.both) > 0 {
+			continue // its traffic is that of both directions
+		}
 		line.Busy = line.P95
 		if i < len(a.Back) {
 			line.Busy = max(line.Busy, a.Back[i].P95)
 		}
-		known = append(known, line)
 	}
-	if len(known) == 0 || !slices.Contains([]string{"if", "circuit"}, d.Name) {
-		return nil
-	}
-	for _, line := range known {
-		line.Busy = 0
-	}
-	for _, way := range []string{"in.", "out."} {
-		if err := e.busy(ctx, a, s, e.Planner.dimension(way+d.Name), known); err != nil {
+	for _, way := range d.both {
+		if err := e.busy(ctx, a, s, e.Planner.dimension(way), known); err != nil {
 			return err
 		}
 	}
@@ -152,13 +148,9 @@ func (e *Explorer) busy(ctx context.Context, a *Answer, s span, one *dimension, 
 	if len(conditions) == 0 {
 		return nil
 	}
-	q := a.Question.With("(" + strings.Join(conditions, " or ") + ")")
-	q.By, q.Top = []string{one.Name}, MaxTop
-	query, err := e.Planner.series(&q, s, e.Now(), false)
-	if err != nil {
-		return err
-	}
-	found, err := e.lines(ctx, query, 1, s, Bits)
+	q := a.Question.With(anyOf(conditions))
+	q.By = []string{one.Name}
+	found, err := e.largestLines(ctx, q, s, false)
 	if err != nil {
 		return err
 	}
