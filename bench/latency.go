@@ -20,6 +20,7 @@ import (
 	"github.com/metranova/flow-collector/bench/measure"
 	"github.com/metranova/flow-collector/bench/replay"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/freeport"
 )
 
 func latencyCommand() *cli.Command {
@@ -140,10 +141,10 @@ func startScratch(ctx context.Context, c *cli.Command) (*scratch, error) {
 		return nil, err
 	}
 	s := &scratch{dir: dir}
-	if s.to, err = measure.FreeUDP(); err != nil {
+	if s.to, err = freeport.Next(); err != nil {
 		return nil, err
 	}
-	store, err := measure.FreeTCP()
+	store, err := freeport.Next()
 	if err != nil {
 		return nil, err
 	}

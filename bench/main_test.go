@@ -15,6 +15,7 @@ import (
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink/freeport"
 )
 
 // What is sent is what bench collect says it has, at every stage and with several workers.
@@ -30,7 +31,7 @@ func TestCollect(t *testing.T) {
 	}
 	for _, stage := range []stages.Stage{stages.Decode, stages.Encode, stages.Protobuf} {
 		t.Run(stage.String(), func(t *testing.T) {
-			to, err := measure.FreeUDP()
+			to, err := freeport.Next()
 			if err != nil {
 				t.Fatal(err)
 			}

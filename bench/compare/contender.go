@@ -14,9 +14,9 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/metranova/flow-collector/bench/measure"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/freeport"
 )
 
 // Contender is one collector, in one way of using it.
@@ -128,7 +128,7 @@ const storeFile = "store"
 
 // serviceWithStore is Service with a store that can be found again.
 func (s Setting) serviceWithStore(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) {
-	address, err := measure.FreeTCP()
+	address, err := freeport.Next()
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/metranova/flow-collector/bench/measure"
 	"github.com/metranova/flow-collector/bench/replay"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink/freeport"
 )
 
 // Options say how collectors are run. They have no useful zero value but for those named.
@@ -144,7 +145,7 @@ type process struct {
 
 // start starts a collector and waits until it listens.
 func (o *Options) start(ctx context.Context, c *Contender, dir string) (*process, error) {
-	address, err := measure.FreeUDP()
+	address, err := freeport.Next()
 	if err != nil {
 		return nil, err
 	}

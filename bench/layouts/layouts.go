@@ -16,6 +16,7 @@ import (
 	"github.com/metranova/flow-collector/bench/scratch"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/freeport"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
@@ -95,7 +96,7 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	if o.Log == nil {
 		o.Log = func(string) {}
 	}
-	at, err := measure.FreeTCP()
+	at, err := freeport.Next()
 	if err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/metranova/flow-collector/bench/measure"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/sink/freeport"
 )
 
 var flowsOf = regexp.MustCompile(`Flows: (\d+)`)
@@ -27,7 +27,7 @@ const sendEvery = 200 * time.Microsecond
 // LZ4 (-y).
 func Files(ctx context.Context, datagrams []exporter.Datagram, dir string) (bytesPerFlow float64, flows int,
 	err error) {
-	to, err := measure.FreeUDP()
+	to, err := freeport.Next()
 	if err != nil {
 		return 0, 0, err
 	}

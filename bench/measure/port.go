@@ -1,9 +1,9 @@
 package measure
 
 import (
-	"fmt"
-	"net"
 	"net/netip"
+
+	"github.com/metranova/flow-collector/sink/freeport"
 )
 
 // Addresses are those of a collector with its local store.
@@ -14,32 +14,12 @@ type Addresses struct {
 
 // FreeAddresses returns addresses of 127.0.0.1 with free ports.
 func FreeAddresses() (a Addresses, err error) {
-	if a.Listen, err = FreeUDP(); err != nil {
+	if a.Listen, err = freeport.Next(); err != nil {
 		return a, err
 	}
-	if a.Page, err = FreeTCP(); err != nil {
+	if a.Page, err = freeport.Next(); err != nil {
 		return a, err
 	}
-	a.Store, err = FreeTCP()
+	a.Store, err = freeport.Next()
 	return a, err
-}
-
-// FreeUDP and FreeTCP return an address of 127.0.0.1 with a free port.
-func FreeUDP() (netip.AddrPort, error) {
-	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("find a free UDP port: %w", err)
-	}
-	defer socket.Close()
-	return socket.LocalAddr().(*net.UDPAddr).AddrPort(), nil
-}
-
-// FreeTCP is described at FreeUDP.
-func FreeTCP() (netip.AddrPort, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("find a free TCP port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).AddrPort(), nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/metranova/flow-collector/bench/measure"
 	"github.com/metranova/flow-collector/bench/scratch"
+	"github.com/metranova/flow-collector/sink/freeport"
 )
 
 // Options say what to run and for how long.
@@ -125,16 +126,16 @@ func begin(ctx context.Context, o Options) (r *run, err error) {
 	if err := writeMetadata(filepath.Join(o.Dir, "conf")); err != nil {
 		return r, err
 	}
-	address, err := measure.FreeTCP()
+	address, err := freeport.Next()
 	if err != nil {
 		return r, err
 	}
 	r.storeAddr = address.String()
 	r.tables = scratch.Store(r.storeAddr)
-	if r.listen, err = measure.FreeUDP(); err != nil {
+	if r.listen, err = freeport.Next(); err != nil {
 		return r, err
 	}
-	if address, err = measure.FreeTCP(); err != nil {
+	if address, err = freeport.Next(); err != nil {
 		return r, err
 	}
 	r.page = address.String()

@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/sink/freeport"
 )
 
 const patience = 5 * time.Minute // on a loaded host stayrtr takes half a minute for its 100,000 payloads
@@ -56,12 +58,11 @@ func (e *exported) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := freeport.Next()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return address.String()
 }
 
 // stayrtr runs a cache. stop ends it.

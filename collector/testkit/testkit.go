@@ -10,13 +10,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +27,7 @@ import (
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/freeport"
 	"github.com/metranova/flow-collector/sink/golden"
 	"github.com/metranova/flow-collector/sink/store"
 	"github.com/metranova/flow-collector/sink/store/storetest"
@@ -93,33 +92,14 @@ func ConfigFor(t testing.TB, environ ...string) *config.Config {
 	return cfg
 }
 
-// ports is the range for FreePort: below the ports that the kernel uses for outgoing connections. No port is used twice
-// in a process; processes start at random places.
-var (
-	begin = rand.Uint32()
-	ports atomic.Uint32 // number of ports tried
-)
-
 // FreePort returns 127.0.0.1 and a port that is free for UDP and TCP.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	const first, count, tries = 20000, 12000, 100
-	for range tries {
-		address := fmt.Sprintf("127.0.0.1:%d", first+(begin+ports.Add(1))%count)
-		socket, err := net.ListenPacket("udp4", address)
-		if err != nil {
-			continue
-		}
-		listener, err := net.Listen("tcp4", address)
-		socket.Close()
-		if err != nil {
-			continue
-		}
-		listener.Close()
-		return address
+	address, err := freeport.Next()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no free port in %d tries", tries)
-	return ""
+	return address.String()
 }
 
 // Patience is the deadline of tests for what takes no time on an idle machine.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/metranova/flow-collector/sink/freeport"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
@@ -67,15 +68,17 @@ func newFront(t *testing.T, backend string) *front {
 
 func (f *front) up() {
 	f.t.Helper()
-	listen := f.addr
-	if listen == "" {
-		listen = "127.0.0.1:0"
+	if f.addr == "" {
+		free, err := freeport.Next()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.addr = free.String()
 	}
-	listener, err := net.Listen("tcp", listen)
+	listener, err := net.Listen("tcp", f.addr)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.addr = listener.Addr().String()
 	f.server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: f.handler}}
 	f.server.Start()
 }

@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/metranova/flow-collector/sink/freeport"
 	"github.com/metranova/flow-collector/sink/store"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
@@ -280,10 +280,9 @@ func process(t *testing.T) (*exec.Cmd, string, func() error) {
 	if engine == "" {
 		t.Skip("no ClickHouse engine: run `make engine`, or set STORE_ENGINE to a libchdb.so")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := freeport.Next()
 	must(t, err)
-	address := l.Addr().String()
-	l.Close()
+	address := free.String()
 	o := store.Options{Path: t.TempDir(), Listen: address, Engine: engine}
 	cmd := storetest.Command(o.Arguments())
 	cmd.Stderr = os.Stderr

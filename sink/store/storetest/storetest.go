@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/metranova/flow-collector/sink/freeport"
 	"github.com/metranova/flow-collector/sink/store"
 )
 
@@ -95,7 +96,11 @@ func Supervise(t testing.TB, o store.Options) *store.Supervisor {
 		o.Path = t.TempDir()
 	}
 	if o.Listen == "" {
-		o.Listen = "127.0.0.1:0"
+		address, err := freeport.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Listen = address.String()
 	}
 	s, err := store.Start(context.Background(), store.SupervisorOptions{Options: o, Command: Command})
 	if err != nil {
