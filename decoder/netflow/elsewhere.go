@@ -65,19 +65,39 @@ const maxAsked = 4
 // findElsewhere returns what the exporter's other domains with the same protocol announce for the things that a record
 // names. Only domains that announced one of these are asked.
 func (s *session) findElsewhere(m *metered, from, to scopeKind) (found agreed) {
-	asked := 0
-	for place, a := range s.those(m.domains(from, to)) {
+	s.ask(m.domains(from, to), func(place int, a *announcer) (known bool) {
 		one := s.find(rateTable{a.rates, place}, m, from, to)
 		found.add(agreed{rate: one.rate})
 		found.add(one.unsure)
-		if one.known {
-			asked++
+		return one.known
+	})
+	return found
+}
+
+// samplerElsewhere returns the rate of a sampler that other domains describe; 0 if none does, or they differ.
+func (s *session) samplerElsewhere(id uint64) uint32 {
+	var found agreed
+	key := scopeKey{bySampler, id}
+	s.ask(s.source.announcers.index.domains(key), func(_ int, a *announcer) (known bool) {
+		heard, known := a.rates.single[key]
+		found.add(agreed{rate: heard.rate})
+		return known
+	})
+	return found.sure()
+}
+
+// ask calls f for the announcers of a set that are other domains of the session's exporter and protocol, until
+// maxAsked of them knew something.
+func (s *session) ask(set domainSet, f func(place int, a *announcer) (known bool)) {
+	asked := 0
+	for place, a := range s.those(set) {
+		if !f(place, a) {
+			continue
 		}
-		if asked >= maxAsked {
-			break
+		if asked++; asked == maxAsked {
+			return
 		}
 	}
-	return found
 }
 
 // those iterates over the announcers of a set that are other domains of the session's exporter and protocol, with their
@@ -102,23 +122,6 @@ func (s *session) others() iter.Seq2[int, *announcer] {
 func (s *session) hears(a *announcer) bool {
 	return a.rates != nil && a.key.protocol == s.key.protocol && a.key != s.key &&
 		(a.stream == nil || !a.stream.Gone())
-}
-
-// samplerElsewhere returns the rate of a sampler that other domains describe; 0 if none does, or they differ.
-func (s *session) samplerElsewhere(id uint64) uint32 {
-	var found agreed
-	asked, key := 0, scopeKey{bySampler, id}
-	for _, a := range s.those(s.source.announcers.index.domains(key)) {
-		heard, known := a.rates.single[key]
-		found.add(agreed{rate: heard.rate})
-		if known {
-			asked++
-		}
-		if asked >= maxAsked {
-			break
-		}
-	}
-	return found.sure()
 }
 
 // announcedElsewhere returns the rate that other domains announce for a record for which its own domain has nothing
