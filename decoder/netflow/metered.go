@@ -182,8 +182,8 @@ func (t rateTable) whole(kind scopeKind, m *metered, x *scopeIndex) uint32 {
 			tries = m.interfaceCount
 		}
 		for try := range tries {
-			key := m.scope(sh, try)
-			if !t.mayHave(x.domains(key.folded())) {
+			key, domains := m.scope(sh, try)
+			if !t.mayHave(domains) || !t.mayHave(x.domains(key.folded())) {
 				continue
 			}
 			if rate := t.rates.several[key].rate; rate != 0 {
@@ -194,11 +194,15 @@ func (t rateTable) whole(kind scopeKind, m *metered, x *scopeIndex) uint32 {
 	return 0
 }
 
-// scope is the one of a shape that the record names, by one of its interfaces.
-func (m *metered) scope(sh *shape, which int) (of scope) {
+// scope is the one of a shape that the record names, by one of its interfaces, and the domains that may have something
+// of each thing in it: no other has the scope.
+func (m *metered) scope(sh *shape, which int) (of scope, domains domainSet) {
+	domains = ^domains
 	for at, kind := range sh.kinds[:sh.keys()] {
 		things := m.of(kind)
-		of[at] = scopeKey{kind, things[min(which, len(things)-1)].id}
+		one := &things[min(which, len(things)-1)]
+		of[at] = scopeKey{kind, one.id}
+		domains &= one.domains
 	}
-	return of
+	return of, domains
 }
