@@ -204,7 +204,6 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 	own := &s.sampling
 	rate, swapped := o.raw.rate(own)
 	of := o.scope(s)
-	key, joins := o.joined()
 	changed, news := false, scope{} // of the own domain's table
 	switch {
 	case rate != 0 && of.len() == 1 && of[0].kind == byDomain:
@@ -214,12 +213,16 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 		s.stream.Read(exporter.SamplingForgotten, uint64(forgotten))
 	case rate != 0:
 		changed, news = own.learn(&of, rate, o.ofExporter(s), seconds(now)), of
-	case joins:
-		changed, news = own.join(key, o.selectors, seconds(now)), scope{key}
-	case o.raw.algorithm == timeBased:
-		changed, own.unscalable = !own.unscalable, true
 	default:
-		return
+		key, joins := o.joined()
+		switch {
+		case joins:
+			changed, news = own.join(key, o.selectors, seconds(now)), scope{key}
+		case o.raw.algorithm == timeBased:
+			changed, own.unscalable = !own.unscalable, true
+		default:
+			return
+		}
 	}
 	if swapped {
 		s.read(exporter.SamplingBytesSwapped)
@@ -227,7 +230,7 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 	own.seen = now
 	s.announce(&news, changed)
 	if changed {
-		s.decoder.work.news++
+		s.decoder.work.news += news.entries()
 		s.source.ratesChanged++
 	}
 }

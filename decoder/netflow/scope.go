@@ -1,6 +1,7 @@
 package netflow
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -100,6 +101,14 @@ func (s *scope) len() int {
 	return n
 }
 
+// entries is how many entries a rate of the scope has in tables: see scopedRates.
+func (s *scope) entries() int {
+	if n := s.len(); n > 1 {
+		return 1 + n
+	}
+	return 1
+}
+
 func (s *scope) names(kind scopeKind) bool {
 	return slices.ContainsFunc(s[:], func(k scopeKey) bool { return k.kind == kind })
 }
@@ -170,6 +179,7 @@ func (n *scopeNames) scope() (s scope) {
 
 // A shape is a combination of kinds that an exporter's option records have.
 type shape struct {
+	code  uint32 // the kinds as one number, see scope.code
 	kinds [maxKeys]scopeKind
 	set   kindSet // the same
 	n     int     // scopes of the shape that have a rate
@@ -316,25 +326,33 @@ func put[K comparable, V any](m *map[K]V, key K, v V) {
 
 // shapeOf returns the shape of a scope, a new one if need be; nil: there are too many.
 func (t *scopedRates) shapeOf(s *scope) *shape {
-	var kinds [maxKeys]scopeKind
-	for i, key := range s {
-		kinds[i] = key.kind
-	}
-	at, found := slices.BinarySearchFunc(t.shapes, kinds, func(sh shape, kinds [maxKeys]scopeKind) int {
-		return slices.Compare(sh.kinds[:], kinds[:])
-	})
-	if !found {
-		if len(t.shapes) >= maxShapes {
-			return nil
+	code := s.code()
+	for i := range t.shapes {
+		if t.shapes[i].code == code {
+			return &t.shapes[i]
 		}
-		sh := shape{kinds: kinds}
-		for _, kind := range kinds[:sh.keys()] {
-			sh.set.add(kind)
-		}
-		t.shapes = slices.Insert(t.shapes, at, sh)
-		t.kinds |= sh.set
 	}
+	if len(t.shapes) >= maxShapes {
+		return nil
+	}
+	sh := shape{code: code}
+	for i, key := range s[:s.len()] {
+		sh.kinds[i] = key.kind
+		sh.set.add(key.kind)
+	}
+	at, _ := slices.BinarySearchFunc(t.shapes, code,
+		func(sh shape, code uint32) int { return cmp.Compare(sh.code, code) })
+	t.shapes = slices.Insert(t.shapes, at, sh)
+	t.kinds |= sh.set
 	return &t.shapes[at]
+}
+
+// code has the kinds of a scope, the first one in the highest byte.
+func (s *scope) code() (code uint32) {
+	for _, key := range s {
+		code = code<<8 | uint32(key.kind)
+	}
+	return code
 }
 
 // bytes is what the rates cost.
