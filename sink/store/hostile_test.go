@@ -272,6 +272,19 @@ var hostileStatements = []string{
 	"SELECT * FROM arrowstream('{FILE}')",
 	"SELECT * FROM cluster('127.0.0.1:{PORT}', system.one)",
 
+	// Tables of the engine's own that interrupt its threads, start a program or read files.
+	"SELECT * FROM system.stack_trace",
+	"SELECT * FROM `system`.`stack_trace`",
+	"SELECT count() FROM merge('system', '^stack_trace$')",
+	"SELECT * FROM loop(system.stack_trace) LIMIT 1",
+	"UNDROP TABLE system.stack_trace",
+	"ATTACH TABLE system.stack_trace",
+	"CREATE TABLE system.stack_trace ENGINE = SystemStackTrace",
+	"CREATE TABLE hostile ENGINE = SystemStackTrace",
+	"SELECT * FROM system.models",
+	"SELECT * FROM system.jemalloc_profile_text",
+	"SELECT * FROM system.symbols",
+
 	// Backups, users, the server.
 	"BACKUP TABLE plain TO File('{DIR}/backup')",
 	"BACKUP TABLE plain TO Disk('default', '../../backup')",

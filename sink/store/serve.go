@@ -223,9 +223,29 @@ func (s *server) open(ctx context.Context) (*conn, error) {
 		anchor.close()
 		return nil, fmt.Errorf("store engine %s: list its table functions: %w", s.o.Engine, err)
 	}
+	if err := dropDangerousTables(anchor); err != nil {
+		anchor.close()
+		return nil, fmt.Errorf("store engine %s: %w", s.o.Engine, err)
+	}
 	s.engine = e
 	s.ready.Store(true)
 	return anchor, nil
+}
+
+// dangerousTables are tables of the engine itself whose reading harms it. stack_trace interrupts every thread of this
+// process to see its stack: that ended the engine in the middle of inserts. models starts a program, and
+// jemalloc_profile_text reads a file. symbols goes through the whole library for each query.
+var dangerousTables = []string{"stack_trace", "models", "jemalloc_profile_text", "symbols"}
+
+// dropDangerousTables takes the tables away until the next start. The engine keeps no statement that brings them back:
+// their table engines are not among allowedEngines.
+func dropDangerousTables(c *conn) error {
+	for _, name := range dangerousTables {
+		if err := c.run("DROP TABLE IF EXISTS system." + name); err != nil {
+			return fmt.Errorf("drop system.%s, which harms who reads it: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // unknownTableFunctions are the engine's table functions that are not known to stay within the database.
