@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -36,13 +37,27 @@ type Field struct {
 	Both []string
 	// Stored is set if the values are in tables of metadata, and not in the record.
 	Stored bool
+	// Max is the largest value of a Number that a flow can have.
+	Max uint64
 }
+
+// The largest numbers of their fields. A VLAN has 12 bits (IEEE 802.1Q), DSCP six (RFC 2474).
+const (
+	maxPort      = math.MaxUint16
+	maxProtocol  = math.MaxUint8
+	maxVLAN      = 1<<12 - 1
+	maxDSCP      = 1<<6 - 1
+	maxFlags     = math.MaxUint16
+	maxVersion   = 6
+	maxCommunity = math.MaxUint16 // of each half (RFC 1997)
+)
 
 // Fields returns all fields, in the order of lists.
 func Fields() []Field {
 	ofSide := []Field{
 		{Name: "as", Kind: AS}, {Name: "org", Stored: true}, {Name: "net", Stored: true},
-		{Name: "ip", Kind: Address}, {Name: "prefix", Kind: Address}, {Name: "port", Kind: Number},
+		{Name: "ip", Kind: Address}, {Name: "prefix", Kind: Address},
+		{Name: "port", Kind: Number, Max: maxPort},
 		{Name: "country", Stored: true}, {Name: "city", Stored: true}, {Name: "continent", Stored: true},
 		{Name: "sci.org", Stored: true}, {Name: "sci.project", Stored: true}, {Name: "sci.discipline", Stored: true},
 	}
@@ -63,14 +78,17 @@ func Fields() []Field {
 	sides(ofSide, "src.", "dst.")
 	sides(ofWay, "in.", "out.")
 	return append(all,
-		Field{Name: "in.ifindex", Kind: Number}, Field{Name: "out.ifindex", Kind: Number},
+		Field{Name: "in.ifindex", Kind: Number, Max: math.MaxUint32},
+		Field{Name: "out.ifindex", Kind: Number, Max: math.MaxUint32},
 		Field{Name: "device"}, Field{Name: "site", Stored: true}, Field{Name: "network", Stored: true},
 		Field{Name: "next.as", Kind: AS}, Field{Name: "next.hop", Kind: Address}, Field{Name: "vrf"},
-		Field{Name: "as.path"}, Field{Name: "community"}, Field{Name: "vlan", Kind: Number},
-		Field{Name: "app", Kind: Application}, Field{Name: "proto"}, Field{Name: "version", Kind: Number},
+		Field{Name: "as.path"}, Field{Name: "community"}, Field{Name: "vlan", Kind: Number, Max: maxVLAN},
+		Field{Name: "app", Kind: Application}, Field{Name: "proto"},
+		Field{Name: "version", Kind: Number, Max: maxVersion},
 		Field{Name: "scope"}, Field{Name: "level"}, Field{Name: "originator"}, Field{Name: "collector"},
 		Field{Name: "type"}, Field{Name: "bytes", Kind: Size}, Field{Name: "packets", Kind: Size},
-		Field{Name: "sampling", Kind: Number}, Field{Name: "flags", Kind: Number}, Field{Name: "dscp", Kind: Number})
+		Field{Name: "sampling", Kind: Number, Max: math.MaxUint32},
+		Field{Name: "flags", Kind: Number, Max: maxFlags}, Field{Name: "dscp", Kind: Number, Max: maxDSCP})
 }
 
 // Lookup returns the field with a canonical name; false if there is none.
@@ -296,7 +314,7 @@ func WholeNumber(text string, k Kind) (uint64, error) {
 		base = 0
 	}
 	n, err := strconv.ParseUint(text, base, 63)
-	if err == nil || k != Size {
+	if err == nil || k != Size || errors.Is(err, strconv.ErrRange) {
 		return n, err
 	}
 	text, unit := strings.TrimSuffix(strings.ToUpper(text), "B"), 1000.0
