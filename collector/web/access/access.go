@@ -89,7 +89,8 @@ func (v *Viewers) viewer(r *http.Request) (*Viewer, error) {
 		return nil, errLocalOnly
 	}
 	if name := v.nameFromProxy(r); name != "" {
-		return &Viewer{name, true, v.Users.scopesOf(name)}, nil
+		name, scopes := v.Users.named(name)
+		return &Viewer{name, true, scopes}, nil
 	}
 	if name, password, ok := r.BasicAuth(); ok {
 		from, _ := netip.ParseAddrPort(r.RemoteAddr)
@@ -144,8 +145,9 @@ func isLocal(r *http.Request) bool {
 
 // Users are names and the bcrypt hashes of their passwords, from a file as `htpasswd -B` writes it. A line may go on
 // with a colon and the policy scopes whose flows the user may see, with commas between. The hash * lets nobody in by a
-// password: such a line has the scopes of a user whom a proxy names. The name * is for all who have no line. A changed
-// file is read again. Its methods are safe for concurrent use.
+// password: such a line has the scopes of a user whom a proxy names. The name * is for all who have no line. Capitals
+// of a name that a proxy gives do not matter, because directories that proxies ask take any; a file with two names that
+// differ in nothing else is refused. A changed file is read again. Its methods are safe for concurrent use.
 type Users struct {
 	// Report, if not nil, is told when a changed file cannot be read, with nil when it can be again. It is set before
 	// the first request, and called one at a time.
@@ -153,10 +155,9 @@ type Users struct {
 
 	path string
 
-	mu     sync.Mutex
-	read   fs.FileInfo // of the file that hashes are from; nil: none
-	hashes map[string][]byte
-	scopes map[string][]string // policy scopes of those who may not see all
+	mu   sync.Mutex
+	read fs.FileInfo // of the file that hashes are from; nil: none
+	lines
 	// problem is why the file cannot be read now; "" if it can.
 	problem string
 	// known are digests of names and passwords that were right. bcrypt takes tens of milliseconds by design, and a page
@@ -168,6 +169,16 @@ type Users struct {
 
 	comparing sync.Mutex // held while a guess is compared
 }
+
+// lines are what a file of users says, by name.
+type lines struct {
+	hashes map[string][]byte
+	scopes map[string][]string // policy scopes of those who may not see all
+	names  map[string]string   // the names as the file has them, by folded
+}
+
+// folded returns a name as it is for comparisons in which capitals do not matter.
+func folded(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
 // Bounds of what a file of users and a client may cost.
 const (
@@ -200,12 +211,11 @@ func (u *Users) load() error {
 	if !diskfile.Changed(u.read, info) {
 		return nil
 	}
-	hashes, scopes, err := readUsers(u.path)
+	found, err := readUsers(u.path)
 	if err != nil {
 		return err
 	}
-	u.scopes = scopes
-	u.hashes, u.read, u.known = hashes, info, map[[sha256.Size]byte]bool{}
+	u.lines, u.read, u.known = *found, info, map[[sha256.Size]byte]bool{}
 	return nil
 }
 
@@ -222,16 +232,16 @@ func (u *Users) reload() {
 	u.problem = problem
 }
 
-func readUsers(path string) (hashes map[string][]byte, scopes map[string][]string, err error) {
+func readUsers(path string) (*lines, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read users: %w", err)
+		return nil, fmt.Errorf("read users: %w", err)
 	}
 	defer f.Close()
-	hashes, scopes = map[string][]byte{}, map[string][]string{}
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+	found := &lines{map[string][]byte{}, map[string][]string{}, map[string]string{}}
+	text := bufio.NewScanner(f)
+	for n := 1; text.Scan(); n++ {
+		line := strings.TrimSpace(text.Text())
 		if line == "" || line[0] == '#' {
 			continue
 		}
@@ -243,41 +253,46 @@ func readUsers(path string) (hashes map[string][]byte, scopes map[string][]strin
 		}
 		for scope := range strings.SplitSeq(list, ",") {
 			if scope = strings.TrimSpace(scope); scope != "" {
-				scopes[name] = append(scopes[name], scope)
+				found.scopes[name] = append(found.scopes[name], scope)
 			}
 		}
 		switch {
-		case limited && len(scopes[name]) == 0:
-			return nil, nil, fmt.Errorf("%s:%d: no policy scope stands behind the last colon", path, n)
+		case limited && len(found.scopes[name]) == 0:
+			return nil, fmt.Errorf("%s:%d: no policy scope stands behind the last colon", path, n)
 		case name == "" || err != nil:
-			return nil, nil, fmt.Errorf("%s:%d: this is not NAME:HASH with a bcrypt hash, as htpasswd -B writes it",
+			return nil, fmt.Errorf("%s:%d: this is not NAME:HASH with a bcrypt hash, as htpasswd -B writes it",
 				path, n)
 		case cost > maxCost:
-			return nil, nil, fmt.Errorf("%s:%d: the hash of %s has the cost %d, and at most %d is taken", path, n, name,
+			return nil, fmt.Errorf("%s:%d: the hash of %s has the cost %d, and at most %d is taken", path, n, name,
 				cost, maxCost)
-		case len(hashes) >= mostUsers:
-			return nil, nil, fmt.Errorf("%s:%d: more than %d users", path, n, mostUsers)
+		case len(found.hashes) >= mostUsers:
+			return nil, fmt.Errorf("%s:%d: more than %d users", path, n, mostUsers)
 		}
-		hashes[name] = []byte(hash)
+		if other, ok := found.names[folded(name)]; ok && other != name {
+			return nil, fmt.Errorf("%s:%d: %s and %s differ in capitals alone, which is no difference for users "+
+				"whom a proxy names", path, n, other, name)
+		}
+		found.hashes[name], found.names[folded(name)] = []byte(hash), name
 	}
-	if err := lines.Err(); err != nil {
-		return nil, nil, fmt.Errorf("read users of %s: %w", path, err)
+	if err := text.Err(); err != nil {
+		return nil, fmt.Errorf("read users of %s: %w", path, err)
 	}
-	if len(hashes) == 0 {
-		return nil, nil, errors.New(path + ": there are no users in it")
+	if len(found.hashes) == 0 {
+		return nil, errors.New(path + ": there are no users in it")
 	}
-	return hashes, scopes, nil
+	return found, nil
 }
 
-// scopesOf are the policy scopes whose flows a user may see; none: all.
-func (u *Users) scopesOf(name string) []string {
+// named returns a user's name as the file has it, and the policy scopes whose flows the user may see; none: all. A user
+// without a line has the given name.
+func (u *Users) named(name string) (asIs string, scopes []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.reload()
-	if _, ok := u.hashes[name]; ok {
-		return u.scopes[name]
+	if line, ok := u.names[folded(name)]; ok {
+		return line, u.scopes[line]
 	}
-	return u.scopes["*"]
+	return name, u.scopes["*"]
 }
 
 // noHash is compared with where there is no such name, so that names cannot be told by the time that an answer takes.

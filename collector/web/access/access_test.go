@@ -125,6 +125,33 @@ func TestUsers_scopes(t *testing.T) {
 	}
 }
 
+// Directories take a name in any capitals: whom a proxy names so is the user of the line, with its limits, and not one
+// who has no line. Passwords are of the name as it is.
+func TestUsers_capitals(t *testing.T) {
+	users, err := LoadUsers(usersFile(t, "Ben:HASH:comm:lhcone"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := Viewers{Users: users, Header: "X-User", Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}}
+	for _, name := range []string{"Ben", "ben", "BEN"} {
+		r := httptest.NewRequest("GET", "http://localhost:8080/explore", nil)
+		r.RemoteAddr = "192.0.2.1:1"
+		r.Header.Set("X-User", name)
+		who := v.Viewer(httptest.NewRecorder(), r)
+		if who == nil || who.Name != "Ben" || strings.Join(who.Scopes, " ") != "comm:lhcone" {
+			t.Errorf("%s: %+v", name, who)
+		}
+	}
+	if knows(users, "ben", "secret") || !knows(users, "Ben", "secret") {
+		t.Error("capitals of a name with a password do not matter")
+	}
+	path := usersFile(t, "anna:HASH", "", "ANNA:*:comm:x")
+	_, err = LoadUsers(path)
+	if err == nil || !strings.HasPrefix(err.Error(), path+":3: anna and ANNA differ in capitals") {
+		t.Errorf("two lines of one user: %v", err)
+	}
+}
+
 // knows is Users.knows of a client that has no other guess waiting.
 func knows(u *Users, name, password string) bool {
 	_, known, err := u.knows(name, password, netip.Addr{})
@@ -221,7 +248,7 @@ func TestUsers_changed(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	users.scopesOf("karl")
+	users.named("karl")
 	change(good, 2*time.Second)
 	knows(users, "karl", "secret")
 	if len(said) != 3 || !strings.Contains(said[0], path+":1: this is not NAME:HASH") ||

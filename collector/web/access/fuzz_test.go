@@ -18,18 +18,23 @@ func FuzzUsers(f *testing.F) {
 	f.Add("# people\n\nanna:" + string(hash) + "\nbert:" + string(hash) + ":lab, campus\n*:*:lab\n")
 	f.Add("anna:" + string(hash) + ":,\n")
 	f.Add("anna:" + string(hash) + ":lab\nanna:" + string(hash) + "\n")
+	f.Add("anna:" + string(hash) + "\nANNA:" + string(hash) + ":lab\n")
 	f.Add("anna:$2a$31$7EqJtq98hPqEX7fNZaFWoOHi5Hj1MF7/FHT/jJ4Dr7yFHVYGLxzqS\r\n:*:a\nx")
 	path := filepath.Join(f.TempDir(), "users")
 	f.Fuzz(func(t *testing.T, text string) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		hashes, scopes, err := readUsers(path)
+		found, err := readUsers(path)
 		if err != nil {
-			if hashes != nil || scopes != nil {
+			if found != nil {
 				t.Errorf("users with the error %v", err)
 			}
 			return
+		}
+		hashes, scopes := found.hashes, found.scopes
+		if len(found.names) != len(hashes) {
+			t.Errorf("%d names of %d users", len(found.names), len(hashes))
 		}
 		if len(hashes) == 0 || len(hashes) > mostUsers {
 			t.Errorf("%d users", len(hashes))
