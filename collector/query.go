@@ -12,6 +12,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 func queryCommand() *cli.Command {
@@ -21,11 +22,12 @@ func queryCommand() *cli.Command {
 		ArgsUsage: `"SQL"`,
 		Description: `The query goes to the ClickHouse server of the configuration, or to the local store. If no
 collector runs, the local store is opened for the query. INSERT, ALTER, DROP and the like are refused without --write.
-Examples:
+Several statements have semicolons between them, and their results follow each other. Examples:
 
   collector query "SELECT count(), sum(packet_count) FROM data_flow"
   collector query --format JSONEachRow "SELECT * FROM data_flow LIMIT 1"
   echo "SELECT 1" | collector query -
+  collector explore --by src.as --sql | collector query -
   collector query --write "ALTER TABLE data_flow DROP PARTITION '20260101'"
   collector query --rollup --by src_as_id --last 30d
   collector query --rollup --by in_interface_id --where "device_id = 'edge1'" --last 7d --step 1h`,
@@ -79,8 +81,7 @@ func queryText(c *cli.Command) (string, error) {
 		}
 		sql = string(text)
 	}
-	sql = strings.TrimRight(strings.TrimSpace(sql), ";")
-	if sql == "" {
+	if len(sqltext.Statements(sql)) == 0 {
 		return "", commandline.Usage(`no query given: collector query "SELECT count() FROM data_flow"`)
 	}
 	return sql, nil

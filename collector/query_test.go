@@ -27,6 +27,11 @@ func TestQuery(t *testing.T) {
 				"└───────────┴─────────────┴" +
 				"──────┴────────┘\n"},
 		{"addresses for programs", "SELECT toIPv6('192.0.2.7') AS a", "TSV", "::ffff:192.0.2.7\n"},
+		{"several statements", "-- one; only\nSELECT 1 AS one;\n\nSELECT ';' AS two FORMAT TSV;\n", "CSVWithNames",
+			"\"one\"\n1\n;\n"},
+		{"several for people", "-- addresses\nSELECT toIPv6('192.0.2.7') AS a; SELECT 2 AS b", "PrettyCompactMonoBlock",
+			"┌─a─────────┐\n│ 192.0.2.7 │\n" +
+				"└───────────┘\n\n┌─b─┐\n│ 2 │\n└───┘\n"},
 		{"a statement without a result", "CREATE TABLE t (x UInt8) ENGINE = Memory", "TSV", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -50,6 +55,7 @@ func TestQuery_readsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, sql := range []string{"INSERT INTO t VALUES (2)", "DROP TABLE t", "ALTER TABLE t DELETE WHERE 1",
+		"SELECT 1; DROP TABLE t",
 		"TRUNCATE TABLE t", "CREATE TABLE u (x UInt8) ENGINE = Memory", "INSERT INTO t SELECT 3"} {
 		if err := setup.Read(t.Context(), cfg, sql, "TSV", &out); !errors.Is(err, setup.ErrReadOnly) {
 			t.Errorf("%s: %v", sql, err)

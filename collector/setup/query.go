@@ -22,7 +22,8 @@ var formatClause = regexp.MustCompile(`(?is)\sFORMAT\s+(\w+)$`)
 // queryClient is the client name for people's queries: unlike the collector's own, these are limited.
 const queryClient = "flow-collector-query"
 
-// Query runs any statement and writes its result.
+// Query runs any statement, or several with semicolons between, and writes their results. It ends at the first one that
+// fails.
 func Query(ctx context.Context, cfg *config.Config, sql, format string, out io.Writer) error {
 	return query(ctx, cfg, sql, format, chgo.Settings{}, out)
 }
@@ -50,28 +51,47 @@ func isReadOnly(err error) bool {
 }
 
 func query(ctx context.Context, cfg *config.Config, sql, format string, with chgo.Settings, out io.Writer) (err error) {
-	if clause := formatClause.FindStringSubmatchIndex(sql); clause != nil {
-		format, sql = sql[clause[2]:clause[3]], sql[:clause[0]]
-	}
 	conn, done, err := openAs(ctx, cfg, queryClient)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	if strings.HasPrefix(format, "Pretty") { // for people; programs get what the table has
+	with["output_format_pretty_color"], with["output_format_pretty_row_numbers"] = 0, 0
+	all := sqltext.Statements(sql)
+	for i, one := range all {
+		if err := statement(chgo.Context(ctx, chgo.WithSettings(with)), conn, one, format, i > 0, out); err != nil {
+			if len(all) > 1 {
+				return fmt.Errorf("query: statement %d of %d: %w", i+1, len(all), err)
+			}
+			return fmt.Errorf("query: %w", err)
+		}
+	}
+	return nil
+}
+
+// statement runs one statement and writes its result; below another result with an empty line between, if it is for
+// people.
+func statement(ctx context.Context, conn driver.Conn, sql, format string, below bool, out io.Writer) error {
+	if clause := formatClause.FindStringSubmatchIndex(sql); clause != nil {
+		format, sql = sql[clause[2]:clause[3]], sql[:clause[0]]
+	}
+	forPeople := strings.HasPrefix(format, "Pretty")
+	if forPeople { // programs get what the table has
 		sql = plainAddresses(ctx, conn, sql)
 	}
-	with["output_format_pretty_color"], with["output_format_pretty_row_numbers"] = 0, 0
-	result, err := conn.QueryFormat(chgo.Context(ctx, chgo.WithSettings(with)), format, sql)
+	result, err := conn.QueryFormat(ctx, format, sql)
 	if err != nil {
-		return fmt.Errorf("query: %w", err)
+		return err
 	}
 	defer result.Close()
+	if below && forPeople {
+		fmt.Fprintln(out)
+	}
 	last := &lastByte{Writer: out}
 	if _, err := io.Copy(last, result); err != nil {
-		return fmt.Errorf("query: reading the result: %w", err)
+		return fmt.Errorf("reading the result: %w", err)
 	}
-	if last.b != '\n' && strings.HasPrefix(format, "Pretty") {
+	if last.b != '\n' && forPeople {
 		fmt.Fprintln(out) // for the prompt after a table
 	}
 	return nil

@@ -42,6 +42,27 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+func TestStatements(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                        nil,
+		" ;; \n -- nothing; \n ;": nil,
+		"SELECT 1":                {"SELECT 1"},
+		"SELECT 1; ":              {"SELECT 1"},
+		"-- one\nSELECT 1;\n\n-- two; or more\nSELECT 2 -- end;": {"SELECT 1", "SELECT 2 -- end;"},
+		`SELECT ';' AS ";", '\';' AS ` + "`;`; SELECT 'a'';'": {
+			`SELECT ';' AS ";", '\';' AS ` + "`;`", "SELECT 'a'';'"},
+		"/* a; */ SELECT 1 /* ; */; # b;\n SELECT 2":   {"SELECT 1 /* ; */", "SELECT 2"},
+		"SELECT 1; INSERT INTO t FORMAT CSV 1;2\n3;4;": {"SELECT 1", "INSERT INTO t FORMAT CSV 1;2\n3;4"},
+		"SELECT 'not closed; SELECT 2":                 {"SELECT 'not closed; SELECT 2"},
+		"SELECT 1 /* not closed; SELECT 2":             {"SELECT 1 /* not closed; SELECT 2"},
+		"SELECT '\\":                                   {"SELECT '\\"},
+	} {
+		if got := Statements(text); !slices.Equal(got, want) {
+			t.Errorf("%q is %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestParseType(t *testing.T) {
 	for text, want := range map[string]Type{
 		"UInt8":                        {Name: "UInt8"},
