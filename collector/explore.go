@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/explore"
+	"github.com/metranova/flow-collector/collector/explore/export"
 	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/collector/explore/views"
 	"github.com/metranova/flow-collector/collector/setup"
@@ -30,14 +32,17 @@ that the filter takes:
   collector explore --by src.org,dst.org --last 24h "not proto = icmp"
   collector explore --by src.ip,dst.ip --top 20 "src.as = 64500 and dst in 192.0.2.0/24"
   collector explore --by app --sql "if = core1::to-border"
+  collector explore --by src.as --last yesterday --before week --json
 
 --list names the dimensions, which are the fields of filters too. --saved asks a view that was saved under a name, on
 the page or here, and "collector explore views" lists them.`,
 		Flags: append(configFlags(),
 			&cli.StringFlag{Name: "by", Usage: "group by these `DIMENSIONS`, with commas between", Value: "src.as"},
-			&cli.StringFlag{Name: "last", Usage: "the `TIME` up to now: 30m, 6h, 7d, 4w", Value: "1h"},
-			&cli.StringFlag{Name: "from", Usage: "from this `TIME` on, such as 2026-03-05T14:05, with --to"},
-			&cli.StringFlag{Name: "to", Usage: "up to this `TIME`"},
+			&cli.StringFlag{Name: "last", Value: "1h",
+				Usage: "the `TIME` up to now: 30m, 6h, 7d, 4w; or today, yesterday"},
+			&cli.StringFlag{Name: "from",
+				Usage: "from this `TIME`, such as 2026-03-05T14:05 or 14:05, to --to, to now, or as long as --last"},
+			&cli.StringFlag{Name: "to", Usage: "up to this `TIME`, from --from on or as long as --last"},
 			&cli.StringFlag{Name: "zone", Usage: "times are of this `ZONE`, such as Europe/Zurich", Value: "UTC"},
 			&cli.StringFlag{Name: "unit", Usage: "`UNIT`: bits, packets or flows a second, or volume", Value: "bits"},
 			&cli.StringFlag{Name: "view",
@@ -49,7 +54,9 @@ the page or here, and "collector explore views" lists them.`,
 			&cli.StringFlag{Name: "step", Usage: "minimum, maximum and 95 % are of steps of `TIME`: 1m, 5m, 15m or 1h"},
 			&cli.StringFlag{Name: "saved",
 				Usage: "ask the saved view of this `NAME`; flags and a filter that are given hold instead of its own"},
-			&cli.BoolFlag{Name: "sql", Usage: "print the query instead"},
+			&cli.BoolFlag{Name: "sql", Usage: "print the queries that the figures are from instead"},
+			&cli.BoolFlag{Name: "json", Usage: "print all figures as JSON"},
+			&cli.BoolFlag{Name: "csv", Usage: "print them as CSV"},
 			&cli.BoolFlag{Name: "list", Usage: "list the dimensions"},
 		),
 		Action:   runExplore,
@@ -74,7 +81,7 @@ func runExplore(ctx context.Context, c *cli.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	q, err := explore.Parse(values)
+	q, err := explore.Parse(values, time.Now())
 	if err != nil {
 		return fmt.Errorf("explore: %w", err)
 	}
@@ -94,14 +101,19 @@ func runExplore(ctx context.Context, c *cli.Command) (err error) {
 		return fmt.Errorf("explore: the filter cannot be read\n%s", bad.Show(q.Filter))
 	case err != nil:
 		return fmt.Errorf("explore: %s", explore.Reason(err))
-	case c.Bool("sql"):
-		fmt.Println(a.Query.SQL())
-		return nil
 	}
 	if q.View != explore.Lost {
 		if a.Losses, err = explorer.Losses(ctx, a); err != nil {
 			return fmt.Errorf("explore: %s", explore.Reason(err))
 		}
+	}
+	switch {
+	case c.Bool("sql"):
+		return export.SQL(os.Stdout, a)
+	case c.Bool("json"):
+		return export.JSON(os.Stdout, a)
+	case c.Bool("csv"):
+		return export.CSV(os.Stdout, a)
 	}
 	if a.Empty() {
 		why, err := explorer.Nothing(ctx, a)
@@ -130,8 +142,18 @@ func exploreValues(c *cli.Command, cacheDir string) (url.Values, error) {
 			return nil, fmt.Errorf("explore: view %q: %w", name, err)
 		}
 	}
-	for _, flag := range []string{"by", "last", "from", "to", "zone", "unit", "view", "top", "before", "step", "at"} {
-		if name == "" || c.IsSet(flag) {
+	times := []string{"last", "from", "to", "at"}
+	if slices.ContainsFunc(times, c.IsSet) { // the flags' time holds instead of the view's, and of the usual one
+		for _, flag := range times {
+			values.Del(flag)
+		}
+	} else if name == "" {
+		values.Set("last", c.String("last"))
+	}
+	for _, flag := range append(times, "view", "zone", "unit", "before", "step", "by", "top") {
+		used := name == "" && !slices.Contains(times, flag) &&
+			!slices.Contains(explore.View(values.Get("view")).Ignores(), flag)
+		if used || c.IsSet(flag) {
 			values.Set(flag, c.String(flag))
 		}
 	}

@@ -18,66 +18,41 @@ import (
 
 // Answer is what the store said to a question.
 type Answer struct {
-	Question Question
-	From, To time.Time
-	Step     time.Duration // of Points
+	Question   Question
+	From, To   time.Time
+	BeforeFrom time.Time
+	Step       time.Duration // of Points
 	// Fine is the step of the statistics; with Question.Step it can be shorter than Step.
 	Fine    time.Duration
 	Partial bool      // the last step is not over, and its rate is too low
+	Widened bool      // From and To are whole steps, which is more than was asked for
 	Labels  []string  // of the question's dimensions
 	Series  []Series  // over time; the largest first, all others last
 	Back    []Series  // of view Both: the same lines in the other direction
-	Before  []float64 // the sum of the earlier time
+	Before  []float64 // the sum of the earlier time, which begins at BeforeFrom
 	Links   []Link    // of Sankey and Matrix; the largest first
 	Days    []Day     // of Hours
 	Flows   []Flow    // of Single; the largest first
 	Lost    []Loss    // of Lost; the most first
 	Losses  *Losses   // nil where nobody asked
 	Overlap bool      // a flow may count in several lines, so that their sum is more than all
-	Query   *Query
+	Query   *Query    // the main one
+	Queries []Statement
 	Took    time.Duration
-	fine    *Stats // of all lines together, in steps of Fine; nil: of Points
-	Read    uint64 // what Estimate says of Query; 0 is not known
+	fine    *Stats        // of all lines together, in steps of Fine; nil: of Points
+	graph   time.Duration // the step of the graph
+	end     time.Time     // of the figures, where it is before To
+	Read    uint64        // what Estimate says of Query; 0 is not known
 }
 
-// Series is one line of a graph, with its statistics.
-type Series struct {
-	Keys   []string // as filters take them
-	Names  []string // of the keys; "" for none
-	Rank   int      // 0: all others together
-	Points []float64
-	Stats
-	Filter  string  // takes the flows of the line; "" where there is no such filter
-	Code    string  // of a country, as ISO 3166 has it; for Map
-	Speed   float64 // bits a second that it can have each way; 0 is not known
-	Busy    float64 // its 95th percentile in the direction that has more, where Speed is known
-	Earlier float64 // its mean in the earlier time, where one is asked for
+// Statement is a query that figures of an answer are from.
+type Statement struct {
+	What string // the figures, in a line
+	*Query
 }
 
-// Label returns the line's name for people.
-func (s *Series) Label() string {
-	if s.Rank == 0 {
-		return "others"
-	}
-	var parts []string
-	for i, key := range s.Keys {
-		parts = append(parts, label(key, s.Names[i]))
-	}
-	if len(parts) == 0 {
-		return "all"
-	}
-	return strings.Join(parts, " → ")
-}
-
-func label(key, name string) string {
-	switch {
-	case key == "":
-		return "unknown"
-	case name == "":
-		return Shown(key)
-	}
-	return Shown(key + " " + name)
-}
+// ask notes a query that is about to be run.
+func (a *Answer) ask(what string, q *Query) { a.Queries = append(a.Queries, Statement{what, q}) }
 
 // longestLabel is how many characters of a name are shown.
 const longestLabel = 80
@@ -96,14 +71,6 @@ func Shown(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// Stats are the statistics of a line: rates in the question's unit per second, over complete steps, and the total in
-// the unit.
-type Stats struct {
-	Min, Mean, P95, Max, Last float64
-	Total                     float64 // in all steps, the last one included
-	Share                     float64 // of all
 }
 
 // Link is the traffic between nodes of successive dimensions.
@@ -177,7 +144,8 @@ func (e *Explorer) limits(id string) chgo.Settings {
 func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 	started := time.Now()
 	s := q.span(e.Now())
-	a := &Answer{Question: q, From: s.from, To: s.to, Step: s.step, Fine: s.step, Partial: s.partial}
+	a := &Answer{Question: q, From: s.from, To: s.to, Step: s.step, Fine: s.step, Partial: s.partial,
+		Widened: s.widened, graph: s.graph}
 	by, err := e.Planner.by(&q, false)
 	if err != nil {
 		return nil, err
@@ -268,6 +236,7 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 		return err
 	}
 	a.Query = query
+	a.ask("the largest lines by step (rank 0: all others)", query)
 	if a.Series, err = e.lines(ctx, query, len(by), s, a.Question.Unit); err != nil {
 		return err
 	}
@@ -343,67 +312,6 @@ func (e *Explorer) lines(ctx context.Context, query *Query, n int, s span, unit 
 	}
 	slices.SortFunc(all, func(x, y Series) int { return cmp.Compare(uint(x.Rank-1), uint(y.Rank-1)) })
 	return all, nil
-}
-
-// newLine returns a line without traffic.
-func newLine(keys []string, rank int, s span) Series {
-	return Series{Keys: keys, Names: make([]string, len(keys)), Rank: rank, Points: make([]float64, s.points())}
-}
-
-// add adds the traffic of another line, which has the same steps.
-func (s *Series) add(line *Series) {
-	for t, v := range line.Points {
-		s.Points[t] += v
-	}
-	s.Total += line.Total
-}
-
-// remove takes out the traffic of another line, which has the same steps and is a part of this one.
-func (s *Series) remove(line *Series) {
-	for t, v := range line.Points {
-		s.Points[t] = max(s.Points[t]-v, 0)
-	}
-	s.Total = max(s.Total-line.Total, 0)
-}
-
-// others returns the line of all others; nil if there is none.
-func (a *Answer) others() *Series {
-	if n := len(a.Series); n > 0 && a.Series[n-1].Rank == 0 {
-		return &a.Series[n-1]
-	}
-	return nil
-}
-
-// lineOf is a line's key in the map of lines.
-func lineOf(keys []string) string { return strings.Join(keys, "\x00") }
-
-// lines maps the keys of lines to their indexes. It must be called before nameSeries formats the keys.
-func (a *Answer) lines() map[string]int {
-	lines := map[string]int{}
-	for i, line := range a.Series {
-		if line.Rank != 0 {
-			lines[lineOf(line.Keys)] = i
-		}
-	}
-	return lines
-}
-
-// rate computes the statistics of the points, which are complete steps.
-func (s *Stats) rate(points []float64, all float64) {
-	if all > 0 {
-		s.Share = s.Total / all
-	}
-	if len(points) == 0 {
-		return
-	}
-	sorted := slices.Sorted(slices.Values(points))
-	s.Min, s.Max, s.Last = sorted[0], sorted[len(sorted)-1], points[len(points)-1]
-	// Nearest rank: at least 95 % of the steps are not above it.
-	s.P95 = sorted[(len(sorted)*95+99)/100-1]
-	for _, v := range points {
-		s.Mean += v
-	}
-	s.Mean /= float64(len(points))
 }
 
 // condition returns the filter that selects the flows of a line.

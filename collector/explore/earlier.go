@@ -7,16 +7,23 @@ import (
 	"time"
 )
 
-// largestLines queries the largest lines of a question, as many as there may be at most. reversed exchanges source and
-// destination.
-func (e *Explorer) largestLines(ctx context.Context, q Question, s span, reversed bool) ([]Series, error) {
+// largestLines queries the largest lines of a question, as many as there may be at most, for the figures of an answer
+// that what names. reversed exchanges source and destination.
+func (e *Explorer) largestLines(ctx context.Context, a *Answer, what string, q Question, s span, reversed bool,
+) ([]Series, error) {
 	q.Top = MaxTop
 	query, err := e.Planner.series(&q, s, e.Now(), reversed)
 	if err != nil {
 		return nil, err
 	}
+	a.ask(what, query)
 	return e.lines(ctx, query, len(q.By), s, q.Unit)
 }
+
+// opposite and earlier name the figures of a query.
+const opposite = "the opposite direction"
+
+func (a *Answer) earlier() string { return "the " + string(a.Question.Before) + " before" }
 
 // anyOf returns the condition that one of the conditions holds.
 func anyOf(conditions []string) string { return "((" + strings.Join(conditions, ") or (") + "))" }
@@ -24,7 +31,7 @@ func anyOf(conditions []string) string { return "((" + strings.Join(conditions, 
 // back queries the other direction and adds it to the same lines. Keys without a line get one while there are fewer
 // than the question's Top; the others are added to the last line.
 func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension) error {
-	found, err := e.largestLines(ctx, a.Question, s, true)
+	found, err := e.largestLines(ctx, a, opposite, a.Question, s, true)
 	if err != nil {
 		return err
 	}
@@ -72,14 +79,14 @@ func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension)
 // and have no line get one. Other keys without a line are added to the last line.
 func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimension) error {
 	earlier := s.before(a.Question.Before)
-	found, err := e.largestLines(ctx, a.Question, earlier, false)
+	found, err := e.largestLines(ctx, a, a.earlier(), a.Question, earlier, false)
 	if err != nil {
 		return err
 	}
 	if found, err = e.addMissing(ctx, a, earlier, by, found, false); err != nil {
 		return err
 	}
-	a.Before = make([]float64, s.points())
+	a.Before, a.BeforeFrom = make([]float64, s.points()), earlier.from
 	for i := range found {
 		line := &found[i]
 		for t, v := range line.Points {
@@ -98,9 +105,9 @@ func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimensio
 		at, ok := now[lineOf(line.Keys)]
 		switch {
 		case ok && line.Rank != 0:
-			a.Series[at].Earlier += line.Earlier
+			a.Series[at].addEarlier(line)
 		case others != nil:
-			others.Earlier += line.Earlier
+			others.addEarlier(line)
 		}
 	}
 	return nil
@@ -136,7 +143,12 @@ func (e *Explorer) addMissing(ctx context.Context, a *Answer, s span, by []*dime
 	if len(conditions) == 0 {
 		return found, nil
 	}
-	more, err := e.largestLines(ctx, a.Question.With(anyOf(conditions)), s, reversed)
+	what := a.earlier()
+	if reversed {
+		what = opposite
+	}
+	more, err := e.largestLines(ctx, a, what+": lines of the answer that are not among its largest",
+		a.Question.With(anyOf(conditions)), s, reversed)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +194,8 @@ func (e *Explorer) addGone(ctx context.Context, a *Answer, s span, by []*dimensi
 		return nil
 	}
 	all := a.Sum().Total
-	found, err := e.largestLines(ctx, a.Question.With(anyOf(conditions)), s, false)
+	found, err := e.largestLines(ctx, a, "lines that were among the largest of "+a.earlier()+" alone",
+		a.Question.With(anyOf(conditions)), s, false)
 	if err != nil {
 		return err
 	}
@@ -209,18 +222,21 @@ func (e *Explorer) addGone(ctx context.Context, a *Answer, s span, by []*dimensi
 
 // coarsen merges the steps of the statistics to those of the graph.
 func (a *Answer) coarsen() {
-	graph := a.Question
-	graph.Step = 0
-	step := graph.span(a.To).step
+	step := a.graph
 	if step <= a.Fine || len(a.Series) == 0 {
 		return
 	}
 	all := a.Sum()
 	a.fine = &all
+	for i := range a.Series {
+		line := &a.Series[i]
+		line.peak, line.peakStep, _ = a.Peak(line)
+	}
 	merge := int(step / a.Fine)
 	for _, lines := range [][]Series{a.Series, a.Back} {
 		for i := range lines {
 			lines[i].Points = a.merged(lines[i].Points, merge)
+			lines[i].Before = a.merged(lines[i].Before, merge)
 		}
 	}
 	if a.Before != nil {
@@ -228,6 +244,7 @@ func (a *Answer) coarsen() {
 	}
 	n := (int(a.To.Sub(a.From)/a.Fine) + merge - 1) / merge
 	to := a.From.Add(time.Duration(n) * step)
+	a.end = a.To
 	a.Step, a.To, a.Partial = step, to, a.Partial || to.After(a.To)
 }
 

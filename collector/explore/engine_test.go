@@ -116,7 +116,7 @@ func ask(t *testing.T, e *Explorer, address string) *Answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := Parse(values)
+	q, err := Parse(values, noon)
 	if err != nil {
 		t.Fatalf("%s: %v", address, err)
 	}
@@ -164,6 +164,9 @@ func TestEngine(t *testing.T) {
 	t.Run("writes", func(t *testing.T) { testOnlyReads(t, e) })
 	t.Run("injection", func(t *testing.T) { testInjection(t, e) })
 	t.Run("SQL", func(t *testing.T) { testSQL(t, e) })
+	t.Run("statements", func(t *testing.T) { testStatements(t, e) })
+	t.Run("earlier points", func(t *testing.T) { testEarlierPoints(t, e) })
+	t.Run("fullness", func(t *testing.T) { testFullness(t, e) })
 }
 
 // Who may see some scopes alone sees no flow of another one, whatever is asked for.
@@ -568,7 +571,7 @@ func testLinks(t *testing.T, e *Explorer) {
 	if got := strings.Join(all, "; "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	q, _ := Parse(url.Values{"view": {"sankey"}, "by": {"src.as"}})
+	q, _ := Parse(url.Values{"view": {"sankey"}, "by": {"src.as"}}, noon)
 	if _, err := e.Ask(t.Context(), q); err == nil {
 		t.Error("a sankey of one dimension is drawn")
 	}

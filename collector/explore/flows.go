@@ -56,6 +56,7 @@ func (e *Explorer) flows(ctx context.Context, a *Answer, s span) error {
 		return err
 	}
 	a.Query = query
+	a.ask("single flows", query)
 	if err := e.run(ctx, query, func(rows driver.Rows) error {
 		var f Flow
 		var from, to int64
@@ -79,7 +80,7 @@ func (e *Explorer) flows(ctx context.Context, a *Answer, s span) error {
 			}
 		}
 	}
-	names, err := e.names(ctx, e.Planner.dimensions["src.as"], numbers)
+	names, err := e.names(ctx, a, e.Planner.dimensions["src.as"], numbers)
 	for i := range a.Flows {
 		for _, end := range []*End{&a.Flows[i].Source, &a.Flows[i].Dest} {
 			end.Name = names[strings.TrimPrefix(end.AS, "AS")]

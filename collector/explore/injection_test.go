@@ -94,11 +94,10 @@ func testInjectionOfParameters(t *testing.T, e *Explorer) {
 			if name == "to" {
 				values.Set("from", "2026-03-05")
 			}
-			q, err := Parse(values)
+			q, err := Parse(values, noon)
 			if err == nil && name == "by" && len(q.By) > 0 {
 				_, err = e.Ask(t.Context(), q)
-			} else if err == nil && (name == "by" || name == "from" || name == "zone") &&
-				strings.TrimSpace(value) == "" {
+			} else if err == nil && strings.TrimSpace(value) == "" {
 				continue // nothing is there
 			}
 			if err == nil {

@@ -17,6 +17,8 @@ type Losses struct {
 	// the time, or of its last hour. none: not known.
 	Sampled     []Sampled
 	SampledFrom time.Time
+	// Queries are those that this is from.
+	Queries []Statement `json:"-"`
 }
 
 // Missing is a known loss of the answer's time.
@@ -49,7 +51,9 @@ func (e *Explorer) Losses(ctx context.Context, a *Answer) (*Losses, error) {
 	l := &Losses{}
 	if e.Planner.settings.Tables.Loss != "" {
 		s := span{from: a.From, to: a.To, step: a.Step}
-		lost, err := e.readLosses(ctx, e.Planner.lost(s, false), s)
+		query := e.Planner.lost(s, false)
+		l.Queries = append(l.Queries, Statement{"known losses of this time, and what was received", query})
+		lost, err := e.readLosses(ctx, query, s)
 		if err != nil {
 			return nil, fmt.Errorf("read what is missing: %w", err)
 		}
@@ -84,8 +88,10 @@ func (e *Explorer) sampled(ctx context.Context, l *Losses, a *Answer) error {
 	}
 	l.SampledFrom = s.from
 	all := 0.0
-	if err := e.run(ctx, &Query{sql: "SELECT toUInt64(k1) AS rate, toFloat64(v) AS v\nFROM\n(\n" +
-		indent(sel.grouped("", "")) + "\n)\nORDER BY v DESC", params: sel.params}, func(rows driver.Rows) error {
+	query := &Query{sql: "SELECT toUInt64(k1) AS rate, toFloat64(v) AS v\nFROM\n(\n" +
+		indent(sel.grouped("", "")) + "\n)\nORDER BY v DESC", params: sel.params}
+	l.Queries = append(l.Queries, Statement{"bits by sampling rate", query})
+	if err := e.run(ctx, query, func(rows driver.Rows) error {
 		var x Sampled
 		if err := rows.Scan(&x.Rate, &x.Share); err != nil {
 			return err

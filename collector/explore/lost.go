@@ -28,6 +28,7 @@ func (e *Explorer) lost(ctx context.Context, a *Answer, s span) error {
 		return Refused("view: there is no table of losses here")
 	}
 	a.Query = e.Planner.lost(s, true)
+	a.ask("known losses by exporter, and what was received", a.Query)
 	var err error
 	a.Lost, err = e.readLosses(ctx, a.Query, s)
 	return err
@@ -93,7 +94,8 @@ func (p *Planner) lossSource() schema.Choice {
 // exporter has its own rows; otherwise exporter and device are "".
 func (p *Planner) lost(s span, byExporter bool) *Query {
 	var params parameters
-	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))
+	// Losses are counted by the minute: one in which the first step begins counts in it.
+	from, to := params.text(stamp(s.from.Truncate(time.Minute))), params.text(stamp(s.to))
 	start, step := params.number(uint64(s.from.Unix())), params.number(uint64(s.step/time.Second))
 	exporter, device := "''", "''"
 	if byExporter {
@@ -102,7 +104,8 @@ func (p *Planner) lost(s span, byExporter bool) *Query {
 	return &Query{sql: "SELECT " + exporter + " AS exporter, " + device + " AS device, " +
 		"toString(stage) AS stage, toString(if(missing, if(reason = '', what, reason), '')) AS reason, " +
 		"toString(unit) AS unit, missing, " +
-		"toInt64(if(missing, intDiv(toUnixTimestamp(start_time) - " + start + ", " + step + "), 0)) AS t, " +
+		"toInt64(if(missing, intDiv(greatest(toUnixTimestamp(start_time), " + start + ") - " + start + ", " + step +
+		"), 0)) AS t, " +
 		"sum(count) AS lost\nFROM " + sqltext.Name(p.settings.Database) + "." +
 		sqltext.Name(p.settings.Tables.Loss) + "\nWHERE (missing OR stage = 'received' AND unit IN ('datagrams', " +
 		"'records')) AND start_time >= toDateTime(" + from + ", 'UTC') AND start_time < toDateTime(" + to +

@@ -20,7 +20,7 @@ func (e *Explorer) codes(ctx context.Context, a *Answer, d *dimension) error {
 	for _, line := range a.Series {
 		keys = append(keys, line.Keys[0])
 	}
-	codes, err := e.values(ctx, d.code, keys, filter.Text)
+	codes, err := e.values(ctx, a, "codes of countries", d.code, keys, filter.Text)
 	for i := range a.Series {
 		if line := &a.Series[i]; line.Rank != 0 {
 			line.Code = codes[line.Keys[0]]
@@ -38,7 +38,7 @@ func (e *Explorer) nameSeries(ctx context.Context, a *Answer, by []*dimension) e
 				keys = append(keys, line.Keys[i])
 			}
 		}
-		names, err := e.names(ctx, d, keys)
+		names, err := e.names(ctx, a, d, keys)
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (e *Explorer) nameLinks(ctx context.Context, a *Answer, by []*dimension) er
 				keys = append(keys, link.Nodes[i].Key)
 			}
 		}
-		names, err := e.names(ctx, d, keys)
+		names, err := e.names(ctx, a, d, keys)
 		if err != nil {
 			return err
 		}
@@ -82,11 +82,11 @@ func (d *dimension) key(text string) string {
 }
 
 // names queries the names of keys. A dimension without names has none.
-func (e *Explorer) names(ctx context.Context, d *dimension, keys []string) (map[string]string, error) {
+func (e *Explorer) names(ctx context.Context, a *Answer, d *dimension, keys []string) (map[string]string, error) {
 	if d.names == "" {
 		return nil, nil
 	}
-	names, err := e.values(ctx, d.names, keys, d.kind)
+	names, err := e.values(ctx, a, "names of "+d.Name, d.names, keys, d.kind)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (e *Explorer) speeds(ctx context.Context, a *Answer, s span, d *dimension) 
 	for _, line := range a.Series {
 		keys = append(keys, line.Keys[0])
 	}
-	speeds, err := e.values(ctx, d.speed, keys, filter.Text)
+	speeds, err := e.values(ctx, a, "speeds in bits a second", d.speed, keys, filter.Text)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (e *Explorer) busy(ctx context.Context, a *Answer, s span, one *dimension, 
 	}
 	q := a.Question.With(anyOf(conditions))
 	q.By = []string{one.Name}
-	found, err := e.largestLines(ctx, q, s, false)
+	found, err := e.largestLines(ctx, a, "how full lines are: "+one.Name, q, s, false)
 	if err != nil {
 		return err
 	}
@@ -165,13 +165,17 @@ func (e *Explorer) busy(ctx context.Context, a *Answer, s span, one *dimension, 
 	return nil
 }
 
-// values queries the values that lookup, a SELECT of key and value, has for keys of a kind.
-func (e *Explorer) values(ctx context.Context, lookup string, keys []string, k filter.Kind) (map[string]string, error) {
+// values queries the values that lookup, a SELECT of key and value, has for keys of a kind. They are the figures of an
+// answer that what names.
+func (e *Explorer) values(ctx context.Context, a *Answer, what, lookup string, keys []string, k filter.Kind,
+) (map[string]string, error) {
 	values := map[string]string{}
 	if len(keys) == 0 {
 		return values, nil
 	}
-	err := e.run(ctx, valuesOf(lookup, keys, k), func(rows driver.Rows) error {
+	query := valuesOf(lookup, keys, k)
+	a.ask(what, query)
+	err := e.run(ctx, query, func(rows driver.Rows) error {
 		var key, value string
 		if err := rows.Scan(&key, &value); err != nil {
 			return err

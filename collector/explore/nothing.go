@@ -82,7 +82,7 @@ func (e *Explorer) Nothing(ctx context.Context, a *Answer) (*Nothing, error) {
 
 // lastHour returns the same question for the default time, which ends now.
 func (q Question) lastHour() *Question {
-	q.Last, q.From, q.To = defaultLast, time.Time{}, time.Time{}
+	q = q.Latest(defaultLast)
 	return &q
 }
 

@@ -46,7 +46,7 @@ func testOthers(t *testing.T, e *Explorer) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			q, err := Parse(values)
+			q, err := Parse(values, noon)
 			if err != nil {
 				t.Fatal(err)
 			}

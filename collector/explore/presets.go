@@ -3,6 +3,7 @@ package explore
 import (
 	"net/url"
 	"slices"
+	"time"
 )
 
 // Preset is a frequent question under a name.
@@ -40,7 +41,7 @@ func (p *Planner) Presets() []Preset {
 		if err != nil {
 			continue // a test parses them all
 		}
-		q, err := Parse(values)
+		q, err := Parse(values, time.Time{}) // none has a time without a date
 		if err == nil && !slices.ContainsFunc(q.By, func(name string) bool { return p.dimensions[name] == nil }) {
 			all = append(all, Preset{preset.name, q})
 		}

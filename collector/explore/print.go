@@ -3,6 +3,7 @@ package explore
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -48,13 +49,7 @@ func (a *Answer) Print(w io.Writer) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	last := ""
-	if a.Partial {
-		last = "; the last step is not over"
-	}
-	layout, zone := "2006-01-02 15:04", a.Question.Location()
-	if _, err := fmt.Fprintf(w, "\n%s to %s %s, steps of %s%s, from %s\n", a.From.In(zone).Format(layout),
-		a.To.In(zone).Format(layout), zone, Duration(max(a.Step, minRange)), last, a.Query.Source.Line()); err != nil {
+	if _, err := fmt.Fprintln(w, "\n"+a.told()); err != nil {
 		return err
 	}
 	if a.Losses == nil {
@@ -72,6 +67,41 @@ func (a *Answer) Print(w io.Writer) error {
 	return nil
 }
 
+// Clock is the layout of times of day that the answer's time has: with seconds only where it begins or ends with some.
+func (a *Answer) Clock() string {
+	if a.From.Second() != 0 || a.End().Second() != 0 {
+		return time.TimeOnly
+	}
+	return "15:04"
+}
+
+// told says of which time the figures are, where they are from, and what of the question does not apply.
+func (a *Answer) told() string {
+	layout, zone := time.DateOnly+" "+a.Clock(), a.Question.Location()
+	text := fmt.Sprintf("%s to %s %s", a.From.In(zone).Format(layout), a.End().In(zone).Format(layout), zone)
+	if a.Question.View != Single {
+		text += ", steps of " + StepText(a.Step)
+	}
+	if a.Partial {
+		text += "; the last step is not over"
+	}
+	text += ", from " + a.Query.Source.Line()
+	if ignored := a.Ignored(); ignored != "" {
+		text += "\n" + ignored
+	}
+	return text
+}
+
+// Ignored says what of the question does not apply to the answer; "" if all does.
+func (a *Answer) Ignored() string {
+	q := a.Question
+	if q.Step > 0 && q.View.hasStatistics() && a.Fine != q.Step {
+		return fmt.Sprintf("Statistics are of steps of %s, not of %s (step): the graph has finer ones, or there "+
+			"would be more than %d.", StepText(a.Fine), StepText(q.Step), mostSteps)
+	}
+	return q.Ignored()
+}
+
 // printSeries writes a line for each line of the graph: the other direction and the earlier time beside it, where they
 // are asked for.
 func (a *Answer) printSeries(out io.Writer, head string, rate func(float64) string) {
@@ -85,6 +115,10 @@ func (a *Answer) printSeries(out io.Writer, head string, rate func(float64) stri
 	if a.Before != nil {
 		fmt.Fprint(out, "\tbefore\tchange")
 	}
+	full := slices.ContainsFunc(a.Series, func(s Series) bool { return s.Speed > 0 })
+	if full {
+		fmt.Fprint(out, "\tfull (95 %)")
+	}
 	fmt.Fprint(out, "\t95 %\tmax\tlast\tvolume\tshare\n")
 	for i := range a.Series {
 		s := &a.Series[i]
@@ -95,12 +129,36 @@ func (a *Answer) printSeries(out io.Writer, head string, rate func(float64) stri
 		if a.Before != nil {
 			fmt.Fprintf(out, "\t%s\t%s", rate(s.Earlier), Change(s.Earlier, s.Mean))
 		}
+		if full {
+			fmt.Fprint(out, "\t"+s.Full())
+		}
 		fmt.Fprintf(out, "\t%s\t%s\t%s\t%s\t%.1f %%\n", rate(s.P95), rate(s.Max), rate(s.Last),
 			a.Question.Unit.Amount(s.Total), 100*s.Share)
 	}
 	if a.Before != nil {
 		fmt.Fprintf(out, "the %s before\t%s\n", a.Question.Before, spark(a.Before))
 	}
+}
+
+// Full is how busy the line is, of its speed; "" where that is not known.
+func (s *Series) Full() string {
+	if s.Speed <= 0 {
+		return ""
+	}
+	return Percent(s.Busy/s.Speed) + " of " + figures.SI(s.Speed) + Bits.Label()
+}
+
+// Percent formats a share from 0 to 1 as a percentage, with more digits if it is small.
+func Percent(part float64) string {
+	switch {
+	case part <= 0:
+		return "0 %"
+	case part < 0.0001:
+		return "< 0.01 %"
+	case part < 0.1:
+		return fmt.Sprintf("%.2g %%", 100*part)
+	}
+	return fmt.Sprintf("%.0f %%", 100*part)
 }
 
 // Change is how much more it is now, in per cent; "" where there was and is nothing.
@@ -201,7 +259,7 @@ func (l *Losses) Sampling(from time.Time) string {
 	if more := len(l.Sampled) - mostRates; more > 0 {
 		text += fmt.Sprintf(", and %d other rates", more)
 	}
-	if l.SampledFrom.After(from) {
+	if l.SampledFrom.Sub(from) > time.Minute { // a step more or less is no other time
 		text += "; the last hour was read"
 	}
 	return text + "."

@@ -20,9 +20,10 @@ import (
 type Question struct {
 	By     []string // names of dimensions, at most MaxBy; none: all traffic together
 	Filter string
-	Last   time.Duration // the time up to now; 0: From and To
+	Last   time.Duration // the time up to now; 0: Day, or From and To
+	Day    DayName       // a day of the zone; NoDay: From and To
 	From   time.Time
-	To     time.Time
+	To     time.Time // the zero time: now
 	Unit   Unit
 	View   View
 	Top    int    // number of lines; the others are summed up
@@ -105,6 +106,44 @@ func Views() []View {
 // Units returns all units.
 func Units() []Unit { return []Unit{Bits, Packets, Flows, Volume} }
 
+// hasStatistics reports whether the view has figures of steps, such as a 95th percentile.
+func (v View) hasStatistics() bool { return v.OverTime() || v == Table || v == Map }
+
+// Ignores lists the parameters that the view has no use for.
+func (v View) Ignores() []string {
+	switch v {
+	case Sankey, Matrix:
+		return []string{"before", "step"}
+	case Hours:
+		return []string{"by", "top", "before", "step"}
+	case Single:
+		return []string{"by", "before", "step"}
+	case Lost:
+		return []string{"by", "filter", "unit", "top", "before", "step"}
+	}
+	return nil
+}
+
+// without says what a view is without that ignores a parameter.
+var without = map[string]string{"by": "dimensions (by)", "filter": "filter (losses are of datagrams, not of flows)",
+	"unit": "unit (unit)",
+	"top":  "number of lines (top)", "before": "earlier period (before)", "step": "statistics of steps (step)"}
+
+// Ignored says in a sentence which of the question's parameters its view has no use for; "" if it uses all.
+func (q Question) Ignored() string {
+	values := q.Values()
+	var all []string
+	for _, name := range q.View.Ignores() {
+		if values.Has(name) {
+			all = append(all, "no "+without[name])
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return "This view has " + strings.Join(all, ", ") + "."
+}
+
 // OverTime reports whether the view has an axis of time.
 func (v View) OverTime() bool { return v == Stacked || v == Lines || v == Both || v == Share }
 
@@ -114,11 +153,8 @@ const (
 	defaultTop  = 8
 	MaxTop      = 50
 	maxRange    = 5 * 366 * 24 * time.Hour
-	minRange    = time.Minute
+	minRange    = time.Second
 )
-
-// aroundAt is how much before and after a moment is shown.
-const aroundAt = 10 * time.Minute
 
 // FineSteps returns the steps of statistics that can be asked for.
 func FineSteps() []time.Duration {
@@ -128,20 +164,17 @@ func FineSteps() []time.Duration {
 // mostSteps is the maximum number of steps of statistics: a month of five minutes.
 const mostSteps = 31 * 24 * 12
 
-// timeLayouts are the accepted formats of a time. A time without a zone is in the question's zone.
-var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"}
-
 // Parse reads the parameters of a page's address. What it does not know is an error, a Refused that names the
-// parameter.
-func Parse(values url.Values) (Question, error) {
-	q, err := parse(values)
+// parameter. Times without a date are of the last 24 hours before now.
+func Parse(values url.Values, now time.Time) (Question, error) {
+	q, err := parse(values, now)
 	if err != nil {
 		return q, Refused(err.Error())
 	}
 	return q, nil
 }
 
-func parse(values url.Values) (Question, error) {
+func parse(values url.Values, now time.Time) (Question, error) {
 	q := Question{Unit: Bits, View: Stacked, Top: defaultTop, Zone: time.UTC,
 		Filter: strings.TrimSpace(values.Get("filter"))}
 	for _, text := range values["by"] {
@@ -188,81 +221,7 @@ func parse(values url.Values) (Question, error) {
 	if q.Before = Before(values.Get("before")); !slices.Contains(Befores(), q.Before) {
 		return q, fmt.Errorf("before: %q is none of period, day and week", q.Before)
 	}
-	return q, q.parseTime(values)
-}
-
-func (q *Question) parseTime(values url.Values) error {
-	if at := strings.TrimSpace(values.Get("at")); at != "" {
-		t, err := q.time(at)
-		if err != nil {
-			return fmt.Errorf("at: %w", err)
-		}
-		q.From, q.To = t.Add(-aroundAt), t.Add(aroundAt)
-		if !possible(q.From) || !possible(q.To) {
-			return fmt.Errorf("at: %q is no time such as 2026-03-05T14:05", at)
-		}
-		return nil
-	}
-	from, to := strings.TrimSpace(values.Get("from")), strings.TrimSpace(values.Get("to"))
-	if from == "" && to == "" {
-		q.Last = defaultLast
-		if text := values.Get("last"); text != "" {
-			d, err := ParseDuration(text)
-			if err != nil {
-				return fmt.Errorf("last: %w", err)
-			}
-			q.Last = d
-		}
-		return nil
-	}
-	var err error
-	if q.From, err = q.time(from); err != nil {
-		return fmt.Errorf("from: %w", err)
-	}
-	if q.To, err = q.time(to); err != nil {
-		return fmt.Errorf("to: %w", err)
-	}
-	if d := q.To.Sub(q.From); d < minRange || d > maxRange {
-		return fmt.Errorf("from %s to %s is no time of a minute to five years", from, to)
-	}
-	return nil
-}
-
-func (q *Question) time(text string) (time.Time, error) {
-	for _, layout := range timeLayouts {
-		t, err := time.ParseInLocation(layout, text, q.Zone)
-		if err == nil && possible(t.In(q.Zone)) {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%q is no time such as 2026-03-05T14:05", text)
-}
-
-// possible reports whether flows can be of a time.
-func possible(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 2100 }
-
-// ParseDuration reads a length of time: 30m, 6h, 7d or 4w.
-func ParseDuration(text string) (time.Duration, error) {
-	units := map[byte]time.Duration{'m': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
-	if n := len(text); n > 1 {
-		count, err := strconv.ParseUint(text[:n-1], 10, 16)
-		d := time.Duration(count) * units[text[n-1]]
-		if err == nil && d >= minRange && d <= maxRange {
-			return d, nil
-		}
-	}
-	return 0, fmt.Errorf("%q is no time such as 30m, 6h, 7d or 4w", text)
-}
-
-// Duration writes what ParseDuration reads.
-func Duration(d time.Duration) string {
-	switch day := 24 * time.Hour; {
-	case d%day == 0:
-		return strconv.Itoa(int(d/day)) + "d"
-	case d%time.Hour == 0:
-		return strconv.Itoa(int(d/time.Hour)) + "h"
-	}
-	return strconv.Itoa(int(d/time.Minute)) + "m"
+	return q, q.parseTime(values, now)
 }
 
 // Values returns the parameters of the question's page, without those that have their default.
@@ -283,28 +242,18 @@ func (q Question) Values() url.Values {
 	if q.Step > 0 {
 		v.Set("step", Duration(q.Step))
 	}
-	if q.Last != 0 {
+	switch {
+	case q.Last != 0:
 		set("last", Duration(q.Last), Duration(defaultLast))
-	} else if !q.From.IsZero() {
+	case q.Day != NoDay:
+		v.Set("last", string(q.Day))
+	case !q.From.IsZero():
 		v.Set("from", q.stamp(q.From))
-		v.Set("to", q.stamp(q.To))
+		if !q.To.IsZero() {
+			v.Set("to", q.stamp(q.To))
+		}
 	}
 	return v
-}
-
-// stamp formats a time in the question's zone for a form. In the hour that clocks go back the offset is added, because
-// that hour exists twice.
-func (q Question) stamp(t time.Time) string {
-	layout := "2006-01-02T15:04"
-	if t.Second() != 0 {
-		layout = "2006-01-02T15:04:05"
-	}
-	text := t.In(q.Location()).Format(layout)
-	again, err := time.ParseInLocation(layout, text, q.Location())
-	if err != nil || !again.Equal(t.Truncate(time.Second)) {
-		return t.In(q.Location()).Format(time.RFC3339)
-	}
-	return text
 }
 
 // Location returns the zone of the question's times. UTC is the default.
@@ -341,85 +290,4 @@ func (q Question) With(condition string) Question {
 func isOr(text string) bool {
 	x, err := filter.Parse(text)
 	return err != nil || x.Op == filter.Or
-}
-
-// Between returns the question for another time.
-func (q Question) Between(from, to time.Time) Question {
-	q.Last, q.From, q.To = 0, from, to
-	return q
-}
-
-// steps are the possible steps of a graph.
-var steps = []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
-	6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
-
-// graphPoints is the maximum number of points of a graph. A view that is no graph over time has at most sumPoints: more
-// of its questions can be answered from rollups then.
-const graphPoints, sumPoints = 180, 48
-
-// mostPoints returns the maximum number of points of the question's view.
-func (q Question) mostPoints() time.Duration {
-	switch q.View {
-	case Table, Sankey, Matrix, Map:
-		return sumPoints
-	}
-	return graphPoints
-}
-
-// span is the time range of a query, in whole steps.
-type span struct {
-	from, to time.Time
-	step     time.Duration
-	partial  bool // the last step is not over
-}
-
-func (s span) points() int            { return int(s.to.Sub(s.from) / s.step) }
-func (s span) length() time.Duration  { return s.to.Sub(s.from) }
-func (s span) complete() (points int) { return max(s.points()-b2i(s.partial), 0) }
-
-// before returns the earlier span with the same number of steps.
-func (s span) before(b Before) span {
-	back := s.length()
-	switch day := 24 * time.Hour; b {
-	case DayBefore:
-		back = max(day, s.step)
-	case WeekBefore:
-		back = 7 * day
-	}
-	return span{s.from.Add(-back), s.to.Add(-back), s.step, false}
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// span divides the question's time into steps. Steps of a day or more start at midnight of the question's zone, unless
-// its UTC offset changes within the time.
-func (q Question) span(now time.Time) span {
-	from, to := q.From, q.To
-	if q.Last != 0 {
-		from, to = now.Add(-q.Last), now
-	}
-	s := span{step: steps[len(steps)-1]}
-	for _, step := range steps {
-		if to.Sub(from) <= q.mostPoints()*step {
-			s.step = step
-			break
-		}
-	}
-	_, seconds := from.In(q.Location()).Zone()
-	offset := time.Duration(seconds) * time.Second
-	s.from = from.Add(offset).Truncate(s.step).Add(-offset)
-	if q.Step > 0 && q.Step < s.step && to.Sub(s.from) <= mostSteps*q.Step {
-		s.step = q.Step
-	}
-	s.to = to.Add(offset).Truncate(s.step).Add(-offset)
-	if s.to.Before(to) {
-		s.to = s.to.Add(s.step)
-	}
-	s.partial = s.to.After(now)
-	return s
 }

@@ -3,6 +3,7 @@ package explore
 import (
 	"net/url"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,19 +20,20 @@ func TestParse_values(t *testing.T) {
 		"from=2026-03-05&to=2026-03-06&zone=Asia/Kolkata", "unit=flows&view=hours&top=50&before=period",
 		// That hour is there twice.
 		"from=2026-10-25T02:30:00%2B02:00&to=2026-10-25T02:30:00%2B01:00&zone=Europe/Zurich",
-		"by=if&last=30d&step=5m", "at=2026-03-05T02:13",
+		"by=if&last=30d&step=5m", "at=2026-03-05T02:13", "last=today", "last=yesterday&zone=Asia/Kolkata",
+		"from=2026-03-05T11:00", "to=2026-03-05T11:00&last=2h", "from=11:00&to=11:00:01",
 		"filter=src.as+%3D+1+or+proto+%3D+%22a+b%22", "by=SRC_AS", "by=protocol",
 	} {
 		values, err := url.ParseQuery(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		q, err := Parse(values)
+		q, err := Parse(values, noon)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		again, err := Parse(q.Values())
+		again, err := Parse(q.Values(), noon)
 		if err != nil || !reflect.DeepEqual(again, q) {
 			t.Errorf("%s is %+v, and of its own parameters %+v, %v", text, q, again, err)
 		}
@@ -40,25 +42,120 @@ func TestParse_values(t *testing.T) {
 
 func TestParse_refused(t *testing.T) {
 	for text, want := range map[string]string{
-		"last=1y":         `last: "1y" is no time such as 30m, 6h, 7d or 4w`,
-		"last=0h":         `last: "0h" is no time such as 30m, 6h, 7d or 4w`,
-		"last=99999w":     `last: "99999w" is no time such as 30m, 6h, 7d or 4w`,
-		"last=-1h":        `last: "-1h" is no time such as 30m, 6h, 7d or 4w`,
-		"from=2026-03-05": `to: "" is no time such as 2026-03-05T14:05`,
-		"from=x&to=y":     `from: "x" is no time such as 2026-03-05T14:05`,
+		"last=1y":         `last: "1y" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
+		"last=0h":         `last: "0h" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
+		"last=99999w":     `last: "99999w" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
+		"last=30501w":     `last: "30501w" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
+		"last=-1h":        `last: "-1h" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
+		"from=2026-03-06": `from: 2026-03-06 has not come yet: add to, or last`,
+		"from=x&to=y":     `from: "x" is no time such as 2026-03-05T14:05 or 14:05`,
+		"at=25:00":        `at: "25:00" is no time such as 2026-03-05T14:05 or 14:05`,
+		"to=1970-01-01":   "from 1969-12-31T23:00 to 1970-01-01T00:00 is no time that flows can be of",
+		"from=2020-01-01": "from 2020-01-01T00:00 to 2026-03-05T12:00 is no time of a second to five years",
 		"top=0":           `top: "0" is no number from 1 to 50`,
 		"top=51":          `top: "51" is no number from 1 to 50`,
 		"view=pie": `view: "pie" is none of [stacked lines both share table sankey matrix hours ` +
 			`map flows losses]`,
-		"unit=dogs":                     `unit: "dogs" is none of [bits packets flows volume]`,
-		"zone=../etc/x":                 `zone: "../etc/x" is no time zone, such as Europe/Zurich or UTC`,
-		"zone=Local":                    `zone: "Local" is no time zone, such as Europe/Zurich or UTC`,
-		"by=a,b,c,d,e":                  "by: 5 dimensions, and at most 4 can be shown",
-		"from=2026-03-06&to=2026-03-05": "from 2026-03-06 to 2026-03-05 is no time of a minute to five years",
+		"unit=dogs":     `unit: "dogs" is none of [bits packets flows volume]`,
+		"zone=../etc/x": `zone: "../etc/x" is no time zone, such as Europe/Zurich or UTC`,
+		"zone=Local":    `zone: "Local" is no time zone, such as Europe/Zurich or UTC`,
+		"by=a,b,c,d,e":  "by: 5 dimensions, and at most 4 can be shown",
+		"from=2026-03-06&to=2026-03-05": "from 2026-03-06T00:00 to 2026-03-05T00:00 is no time of a " +
+			"second to five years",
 	} {
 		values, _ := url.ParseQuery(text)
-		if q, err := Parse(values); err == nil || err.Error() != want {
+		if q, err := Parse(values, noon); err == nil || err.Error() != want {
 			t.Errorf("%s: %+v, %v; want %s", text, q, err, want)
+		}
+	}
+}
+
+// A part of a time is what people mean by it. Now is Thursday noon in UTC, and 13:00 in Zurich.
+func TestParse_time(t *testing.T) {
+	const day = "2006-01-02 15:04"
+	for text, want := range map[string]string{
+		"last=today":                       "2026-03-05 00:00 to 2026-03-05 12:00",
+		"last=Yesterday":                   "2026-03-04 00:00 to 2026-03-05 00:00",
+		"last=today&zone=Europe/Zurich":    "2026-03-04 23:00 to 2026-03-05 12:00",
+		"last=yesterday&zone=Asia/Kolkata": "2026-03-03 18:30 to 2026-03-04 18:30",
+		"from=2026-03-05T09:00":            "2026-03-05 09:00 to 2026-03-05 12:00",
+		"from=2026-03-05T09:00&last=":      "2026-03-05 09:00 to 2026-03-05 12:00",
+		"from=2026-03-04T09:00&last=2h":    "2026-03-04 09:00 to 2026-03-04 11:00",
+		"to=2026-03-05T09:00":              "2026-03-05 08:00 to 2026-03-05 09:00",
+		"to=2026-03-05T09:00&last=1d":      "2026-03-04 09:00 to 2026-03-05 09:00",
+		"to=2026-03-05T09:00&last=today":   "2026-03-05 08:00 to 2026-03-05 09:00",
+		"at=11:05":                         "2026-03-05 10:55 to 2026-03-05 11:15",
+		"at=11:05:30&zone=Europe/Zurich":   "2026-03-05 09:55 to 2026-03-05 10:15",
+		"at=14:05":                         "2026-03-04 13:55 to 2026-03-04 14:15",
+		"from=09:00":                       "2026-03-05 09:00 to 2026-03-05 12:00",
+		"from=22:00":                       "2026-03-04 22:00 to 2026-03-05 12:00",
+		"from=22:00&to=06:00":              "2026-03-04 22:00 to 2026-03-05 06:00",
+		"from=2026-02-01T22:00&to=23:30":   "2026-02-01 22:00 to 2026-02-01 23:30",
+		"to=14:00":                         "2026-03-04 13:00 to 2026-03-04 14:00",
+		"from=11:00&to=11:00:10":           "2026-03-05 11:00 to 2026-03-05 11:00",
+		"last=today&from=09:00&to=10:00":   "2026-03-05 09:00 to 2026-03-05 10:00",
+	} {
+		values, err := url.ParseQuery(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := Parse(values, noon)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		from, to := q.times(noon)
+		if got := from.UTC().Format(day) + " to " + to.UTC().Format(day); got != want {
+			t.Errorf("%s is %s, want %s", text, got, want)
+		}
+	}
+	// A day just begun has a length, and yesterday's address is of the next day a day later.
+	today := Question{Day: Today}
+	midnight := time.Date(2026, 3, 6, 0, 0, 0, 0, time.UTC)
+	if s := today.span(midnight); s.points() == 0 || !s.from.Equal(midnight) {
+		t.Errorf("today at midnight: %+v", s)
+	}
+	if from, _ := (Question{Day: Yesterday}).times(noon.AddDate(0, 0, 1)); from.Day() != 5 {
+		t.Errorf("yesterday of the next day is %s", from)
+	}
+}
+
+// Each view says in a line which of the parameters that are set it has no use for.
+func TestQuestion_Ignored(t *testing.T) {
+	for text, want := range map[string]string{
+		"before=day": "", "view=table&before=week&step=1h": "", "view=sankey&by=src.as,dst.as": "",
+		"view=sankey&by=src.as,dst.as&before=day": "This view has no earlier period (before).",
+		"view=matrix&by=src.as,dst.as&step=5m":    "This view has no statistics of steps (step).",
+		"view=hours&by=src.as&top=5&unit=flows":   "This view has no dimensions (by), no number of lines (top).",
+		"view=flows&by=app&before=week":           "This view has no dimensions (by), no earlier period (before).",
+		"view=losses&filter=as=1&unit=flows": "This view has no filter (losses are of datagrams, not of flows), " +
+			"no unit (unit).",
+	} {
+		values, err := url.ParseQuery(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := Parse(values, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := q.Ignored(); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	for _, view := range Views() {
+		for _, name := range view.Ignores() {
+			if without[name] == "" {
+				t.Errorf("%s ignores %s without a word", view, name)
+			}
+		}
+	}
+	// A step that the time is too long for, or that the graph is finer than.
+	for step, last := range map[time.Duration]time.Duration{time.Minute: 30 * 24 * time.Hour, time.Hour: time.Hour} {
+		q := Question{Last: last, View: Lines, Step: step, Unit: Bits, Top: 8}
+		s := q.span(noon)
+		if a := (&Answer{Question: q, Fine: s.step}); !strings.Contains(a.Ignored(), "not of "+StepText(step)) {
+			t.Errorf("steps of %s in %s: %q", step, last, a.Ignored())
 		}
 	}
 }
@@ -86,6 +183,14 @@ func TestQuestion_span(t *testing.T) {
 		"a year": {Question{Last: 365 * 24 * time.Hour}, "2025-03-03T00:00:00Z", 7 * 24 * time.Hour, 53, true},
 		"days elsewhere": {Question{Last: 90 * 24 * time.Hour, Zone: kolkata}, "2025-12-04T18:30:00Z", 24 * time.Hour,
 			91, true},
+		"flows": {Question{Last: 24 * time.Hour, View: Single}, "2026-03-04T12:00:30Z", 15 * time.Minute, 96, false},
+		"flows of a step": {Question{From: now.Add(-70 * time.Second), To: now.Add(-60 * time.Second), View: Single},
+			"2026-03-05T11:59:20Z", time.Second, 10, false},
+		"a step of statistics for no statistics": {Question{Last: 24 * time.Hour, View: Lost, Step: time.Minute},
+			"2026-03-04T12:00:00Z", 15 * time.Minute, 97, true},
+		"whole hours": {Question{Last: 2 * time.Hour, View: Hours}, "2026-03-05T10:00:00Z", time.Hour, 3, true},
+		"today":       {Question{Day: Today}, "2026-03-05T00:00:00Z", 5 * time.Minute, 145, true},
+		"yesterday":   {Question{Day: Yesterday, Zone: kolkata}, "2026-03-03T18:30:00Z", 15 * time.Minute, 96, false},
 		"a minute": {Question{From: now.Add(-90 * time.Second), To: now.Add(-30 * time.Second)},
 			"2026-03-05T11:59:00Z", time.Second, 60, false},
 	} {

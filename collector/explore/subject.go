@@ -13,8 +13,10 @@ import (
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/collector/web/figures"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
@@ -272,6 +274,45 @@ func (e *Explorer) record(ctx context.Context, table, key, value string) ([]Fact
 		facts = append(facts, Fact{"said by", said[0].Value, e.Planner.settings.TableName(table)})
 	}
 	return facts, nil
+}
+
+// HasSpeed reports whether things of the subject's kind have a speed: interfaces and circuits.
+func (s Subject) HasSpeed() bool { return s.Kind == SubjectInterface || s.Kind == SubjectCircuit }
+
+// Speed returns the speed of an interface or of a circuit in bits a second; 0 if it is not known, and of anything else.
+func (e *Explorer) Speed(ctx context.Context, s Subject) (speed float64, err error) {
+	if !s.HasSpeed() {
+		return 0, nil
+	}
+	query := valuesOf(e.Planner.dimension(string(s.Kind)).speed, []string{s.ID}, filter.Text)
+	err = e.run(ctx, query, func(rows driver.Rows) error {
+		var id, text string
+		if err := rows.Scan(&id, &text); err != nil {
+			return err
+		}
+		speed, err = strconv.ParseFloat(text, 64)
+		return err
+	})
+	return speed, err
+}
+
+// Fullness says how full something of that speed was in its busier direction. The answer is of View Both, without
+// dimensions.
+func (a *Answer) Fullness(speed float64) string {
+	if speed <= 0 {
+		return "Its speed is not known: meta_interface has it, from SNMP or from a file."
+	}
+	text := "Speed " + figures.SI(speed) + Bits.Label()
+	if a.Empty() || a.OnlyPartial() || len(a.Back) == 0 {
+		return text + "."
+	}
+	name, busy := "in", a.Series[0].Stats
+	if back := a.Back[0].Stats; back.P95 > busy.P95 || back.P95 == busy.P95 && back.Mean > busy.Mean {
+		name, busy = "out", back
+	}
+	return fmt.Sprintf("%s. The busier direction, %s, was full by %s (min), %s (mean), %s (95 %%) and %s (max), in "+
+		"steps of %s.", text, name, Percent(busy.Min/speed), Percent(busy.Mean/speed), Percent(busy.P95/speed),
+		Percent(busy.Max/speed), StepText(a.Fine))
 }
 
 // jsonRow returns the first row of a query as names and texts, in the order of the columns, or nil if there is none.

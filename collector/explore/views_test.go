@@ -54,6 +54,20 @@ func testFlows(t *testing.T, e *Explorer) {
 	if got := a.Flows[1].Source.Label(); got != "[2001:db8::ffff:7]:50000" {
 		t.Errorf("an end of IPv6 is %s", got)
 	}
+	// The rows have their own times: none of before or after those that are asked for, and no step.
+	for address, want := range map[string]int{"from=2026-03-05T11:30:00&to=2026-03-05T11:30:01": 3,
+		"from=2026-03-05T11:30:01&to=2026-03-05T11:30:59": 0, "from=2026-03-05T11:29:59&to=2026-03-05T11:30:00": 0,
+		"from=2026-03-05T11:00:30&to=2026-03-05T11:59:30": 59 * 3} {
+		a := ask(t, e, "view=flows&top=50&"+address)
+		if len(a.Flows) != min(want, 50) || a.Widened || !a.To.Equal(a.Question.To) || !a.From.Equal(a.Question.From) {
+			t.Errorf("%s: %d flows from %s to %s", address, len(a.Flows), a.From, a.To)
+		}
+		var text strings.Builder
+		if err := a.Print(&text); err != nil || strings.Contains(text.String(), "steps of") ||
+			!strings.Contains(text.String(), a.From.Format(time.TimeOnly)) {
+			t.Errorf("%v: %s", err, text.String())
+		}
+	}
 	a = ask(t, e, "view=flows&unit=flows&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=src.as+%3D+64501")
 	if len(a.Flows) != 8 || !a.Flows[0].From.Equal(noon.Add(-time.Minute)) || a.Flows[0].Source.AS != "AS64501" {
 		t.Errorf("the latest are %+v", a.Flows)
@@ -81,6 +95,12 @@ func testLost(t *testing.T, e *Explorer) {
 		l.Points[10] != 7 ||
 		l.Share < 0.065 || l.Share > 0.066 || !l.First.Equal(noon.Add(-50*time.Minute)) {
 		t.Errorf("%+v", l)
+	}
+	// Losses are counted by the minute: those of some of its seconds are those of the minute.
+	a = ask(t, e, "from=2026-03-05T11:10:20&to=2026-03-05T11:10:30&view=flows")
+	found, err := e.Losses(t.Context(), a)
+	if err != nil || len(found.Missing) != 1 || found.Missing[0].Count != 7 {
+		t.Errorf("%+v, %v", found, err)
 	}
 }
 
@@ -277,7 +297,7 @@ func testGone(t *testing.T, e *Explorer) {
 		t.Errorf("an hour later: %s", got)
 	}
 	for _, line := range a.Series {
-		if line.Earlier == 0 || Change(line.Earlier, line.Mean) != "gone" {
+		if line.Earlier == 0 || len(line.Before) != len(line.Points) || Change(line.Earlier, line.Mean) != "gone" {
 			t.Errorf("%s had %g, change %s", line.Label(), line.Earlier, Change(line.Earlier, line.Mean))
 		}
 	}
@@ -357,6 +377,18 @@ func testStep(t *testing.T, e *Explorer) {
 	}
 	if got := fine.Series[0].Max; got != 5*30/300.0 { // 30 packets a minute
 		t.Errorf("the highest of five minutes is %g", got)
+	}
+	b := ask(t, e, "by=src.as&from=2026-02-26T12:10&to=2026-03-05T12:20&step=5m")
+	if !b.End().Equal(b.Question.To) || !b.To.After(b.End()) ||
+		!strings.HasPrefix(b.told(), "2026-02-26 12:00 to 2026-03-05 12:20") {
+		t.Errorf("figures are up to %s, the graph up to %s: %s", b.End(), b.To, b.told())
+	}
+	// What leads to the flows of the maximum is of the same step.
+	if from, step, ok := fine.Peak(&fine.Series[0]); !ok || step != 5*time.Minute || !from.Equal(noon.Add(-time.Hour)) {
+		t.Errorf("the highest step is of %s from %s, %t", step, from, ok)
+	}
+	if _, step, ok := coarse.Peak(&coarse.Series[0]); !ok || step != coarse.Step {
+		t.Errorf("the highest step is of %s, %t", step, ok)
 	}
 }
 

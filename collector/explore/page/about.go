@@ -23,6 +23,7 @@ type about struct {
 	Prefix   string // that holds an address
 	SeenDays int
 	Losses   *explore.Losses // of the first panel's time
+	Full     string          // how full it was in the first panel's time; "" of what has no speed
 	Sampling string
 	Panels   []aboutPanel
 	Problem  *problem
@@ -37,7 +38,8 @@ type aboutPanel struct {
 // known is what is known of a subject beside its traffic.
 type known struct {
 	Facts       []explore.Fact
-	First, Last string // flows of the last days
+	First, Last string  // flows of the last days
+	Speed       float64 // bits a second; 0 is not known
 }
 
 // seenDays is the number of days in which a subject's first and last flows are searched.
@@ -94,14 +96,20 @@ func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) erro
 		}
 	}
 	questions := s.Questions()
-	p.askPanels(ctx, v, questions)
+	traffic := p.askPanels(ctx, v, questions)
 	// The last question is the one about flows in either direction, see Subject.Questions.
-	v.known, err = p.askKnown(ctx, s, ref, questions[len(questions)-1].Question.Filter)
-	return err
+	if v.known, err = p.askKnown(ctx, s, ref, questions[len(questions)-1].Question.Filter); err != nil {
+		return err
+	}
+	if s.HasSpeed() && traffic != nil {
+		v.Full = traffic.Fullness(v.Speed)
+	}
+	return nil
 }
 
-// askPanels asks the questions about a subject concurrently. Those that get no turn wait for one.
-func (p *Pages) askPanels(ctx context.Context, v *about, questions []explore.Titled) {
+// askPanels asks the questions about a subject concurrently. Those that get no turn wait for one. It returns the answer
+// that is drawn over time; nil if there is none.
+func (p *Pages) askPanels(ctx context.Context, v *about, questions []explore.Titled) *explore.Answer {
 	v.Panels = make([]aboutPanel, len(questions))
 	first := slices.IndexFunc(questions, func(x explore.Titled) bool { return x.Question.View.OverTime() })
 	answers, problems := make([]*explore.Answer, len(questions)), make([]error, len(questions))
@@ -130,10 +138,13 @@ func (p *Pages) askPanels(ctx context.Context, v *about, questions []explore.Tit
 		one.Title = x.Title
 		v.Panels[i] = one
 	}
-	if first >= 0 && answers[first] != nil && answers[first].Losses != nil {
-		v.Losses = answers[first].Losses
+	if first < 0 || answers[first] == nil {
+		return nil
+	}
+	if v.Losses = answers[first].Losses; v.Losses != nil {
 		v.Sampling = v.Losses.Sampling(answers[first].From)
 	}
+	return answers[first]
 }
 
 // keepKnown is how long what is known of a subject is kept.
@@ -157,6 +168,9 @@ func (p *Pages) askKnown(ctx context.Context, s explore.Subject, ref, filter str
 		return known{}, err
 	}
 	k := known{Facts: facts}
+	if k.Speed, err = p.Explorer.Speed(ctx, s); err != nil {
+		return known{}, err
+	}
 	first, last, err := p.Explorer.Seen(ctx, filter, only, seenDays)
 	if err != nil {
 		return known{}, err

@@ -189,8 +189,8 @@ function graph(chart) {
 	function flows() {
 		const address = new URL(data.address, document.baseURI), a = start < 0 ? at : start;
 		address.searchParams.set("from", time(Math.min(a, at)).toISOString());
-		address.searchParams.set("to", new Date(Math.max(+time(Math.max(a, at) + 1), +time(Math.min(a, at)) + 60e3)).toISOString());
-		for (const name of ["by", "before", "unit"]) address.searchParams.delete(name);
+		address.searchParams.set("to", time(Math.max(a, at) + 1).toISOString());
+		for (const name of ["by", "before", "step", "unit"]) address.searchParams.delete(name);
 		address.searchParams.set("view", "flows");
 		address.searchParams.set("top", "25");
 		location.assign(address);
@@ -324,6 +324,10 @@ function localTimes(place) {
 	const a = document.createElement("a");
 	const address = new URL(location);
 	address.searchParams.set("zone", zone);
+	if (place.dataset.from) { // the same time, which the parameters have in another zone
+		for (const name of ["at", "last", "from", "to"]) address.searchParams.delete(name);
+		for (const [name, value] of Object.entries(place.dataset)) address.searchParams.set(name, value);
+	}
 	a.href = address;
 	a.textContent = `${zone} (this device)`;
 	place.append(" · ", a);

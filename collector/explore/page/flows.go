@@ -74,7 +74,7 @@ func newLostRows(a *explore.Answer, page string) []lostRow {
 			First: l.First.In(zone(a)).Format(layout), Last: l.Last.Add(a.Step).In(zone(a)).Format(layout),
 			Spark: spark(l.Points)}
 		if l.Share > 0 {
-			r.Share = percent(l.Share)
+			r.Share = explore.Percent(l.Share)
 		}
 		if l.Exporter == "" {
 			r.Exporter = "not known"
@@ -90,17 +90,6 @@ func newLostRows(a *explore.Answer, page string) []lostRow {
 		all = append(all, r)
 	}
 	return all
-}
-
-// percent formats a share from 0 to 1 as a percentage, with more digits if it is small.
-func percent(part float64) string {
-	switch {
-	case part < 0.0001:
-		return "< 0.01 %"
-	case part < 0.1:
-		return fmt.Sprintf("%.2g %%", 100*part)
-	}
-	return fmt.Sprintf("%.0f %%", 100*part)
 }
 
 // spark returns an SVG path that draws counts as bars, 100 wide and 20 high.
@@ -132,7 +121,7 @@ func newPeak(a *explore.Answer, page string) *peakLink {
 		lines = append(lines, a.Series[i].Points)
 	}
 	points := sum(lines)
-	at := highestAt(a, points)
+	at := a.HighestAt(points)
 	if at < 0 || a.Overlap {
 		return nil
 	}
@@ -144,22 +133,7 @@ func newPeak(a *explore.Answer, page string) *peakLink {
 		layout = "Mon 2 Jan 15:04"
 	}
 	return &peakLink{Text: rate(a, points[at]) + " at " + stepStart(a, at).In(zone(a)).Format(layout),
-		Link: flowsOf(a, at, "").Address(page)}
-}
-
-// highestAt returns the index of the highest point, of the steps that lie completely within the answer's time; -1 if
-// there is none.
-func highestAt(a *explore.Answer, points []float64) int {
-	if a.Partial && len(points) > 1 {
-		points = points[:len(points)-1]
-	}
-	best, most := -1, 0.0
-	for i, v := range points {
-		if v > most {
-			best, most = i, v
-		}
-	}
-	return best
+		Link: flowsOf(a, stepStart(a, at), a.Step, "").Address(page)}
 }
 
 func stepStart(a *explore.Answer, i int) time.Time { return a.From.Add(time.Duration(i) * a.Step) }
@@ -168,10 +142,9 @@ func stepStart(a *explore.Answer, i int) time.Time { return a.From.Add(time.Dura
 const mostFlows = 25
 
 // flowsOf returns the question for the single flows of one step that pass the answer's filter and the condition.
-func flowsOf(a *explore.Answer, step int, condition string) explore.Question {
-	from := stepStart(a, step)
-	q := a.Question.With(condition).Between(from, from.Add(max(a.Step, time.Minute)))
-	q.View, q.By, q.Before, q.Top = explore.Single, nil, explore.NoBefore, mostFlows
+func flowsOf(a *explore.Answer, from time.Time, step time.Duration, condition string) explore.Question {
+	q := a.Question.With(condition).Between(from, from.Add(step))
+	q.View, q.By, q.Before, q.Step, q.Top = explore.Single, nil, explore.NoBefore, 0, mostFlows
 	if q.Unit == explore.Flows {
 		q.Unit = explore.Bits
 	}

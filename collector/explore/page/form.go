@@ -57,6 +57,9 @@ func (p *Pages) addForm(v *view) {
 		v.From, v.To = values.Get("from"), values.Get("to")
 		v.Times = append(v.Times, option{"", "from … to", true})
 	}
+	for _, x := range []explore.DayName{explore.Today, explore.Yesterday} {
+		v.Times = append(v.Times, option{string(x), string(x), x == q.Day})
+	}
 	for _, d := range withValue([]time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour, day, 2 * day, 7 * day,
 		30 * day, 90 * day}, q.Last) {
 		v.Times = append(v.Times, option{explore.Duration(d), "last " + spoken(d), d == q.Last})

@@ -14,6 +14,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -144,6 +145,15 @@ func (p *Pages) admit(next http.HandlerFunc) http.Handler {
 	})
 }
 
+// parse reads the question of an address.
+func (p *Pages) parse(values url.Values) (explore.Question, error) {
+	now := time.Now
+	if p.Explorer != nil {
+		now = p.Explorer.Now
+	}
+	return explore.Parse(values, now())
+}
+
 // ask answers a question from the cache, or from the store when it has a turn; with its losses, if they are wanted.
 func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*explore.Answer, error) {
 	if p.Off != "" {
@@ -248,7 +258,7 @@ type problem struct {
 
 func (p *Pages) page(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
-	q, err := explore.Parse(r.URL.Query())
+	q, err := p.parse(r.URL.Query())
 	var a *explore.Answer
 	if err == nil {
 		a, err = p.ask(r.Context(), q, q.View != explore.Lost)
@@ -331,12 +341,13 @@ func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
 	for _, s := range p.Explorer.Planner.Subjects(q.Filter) {
 		v.Abouts = append(v.Abouts, link{s.Label(), aboutAddress(s)})
 	}
-	length := a.To.Sub(a.From)
+	end := a.End()
+	length := end.Sub(a.From)
 	v.Earlier = q.Between(a.From.Add(-length), a.From).Address(address)
-	if !a.Partial && !a.To.After(p.Explorer.Now()) {
-		v.Later = q.Between(a.To, a.To.Add(length)).Address(address)
+	if !q.UpToNow() && !end.After(p.Explorer.Now()) {
+		v.Later = q.Between(end, end.Add(length)).Address(address)
 	}
-	v.Wider = q.Between(a.From.Add(-length/2), a.To.Add(length/2)).Address(address)
+	v.Wider = q.Between(a.From.Add(-length/2), end.Add(length/2)).Address(address)
 	return v
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"html"
 	"io"
 	"math"
 	"net/http"
@@ -214,7 +215,7 @@ func checkExport(t *testing.T, name string, f format, a *explore.Answer) {
 	case "csv":
 		_, err = csv.NewReader(&out).ReadAll()
 	case "json":
-		var x answerJSON
+		var x map[string]any
 		err = json.Unmarshal(out.Bytes(), &x)
 	case "svg":
 		if strings.Contains(out.String(), "<script") {
@@ -395,6 +396,92 @@ func TestCache_scopes(t *testing.T) {
 	}
 	if text := took(&one); strings.Contains(text, "123") {
 		t.Errorf("who may see one scope is told: %s", text)
+	}
+}
+
+// A peak leads to the flows of its step, however short that is, and of nothing that flows have no use for.
+func TestPeak(t *testing.T) {
+	for _, step := range []time.Duration{time.Second, 10 * time.Second, time.Minute, 15 * time.Minute} {
+		a := answer(explore.Stacked)
+		a.Question.Before, a.Question.Step = explore.DayBefore, time.Hour
+		a.Step, a.From = step, noon.Add(-4*step)
+		row := pages(t).newRows(a, address)[0]
+		for _, link := range []string{newPeak(a, address).Link, row.Peak} {
+			at, err := url.Parse(link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			q, err := explore.Parse(at.Query(), noon)
+			if err != nil || !q.From.Equal(noon.Add(-2*step)) || q.To.Sub(q.From) != step || q.Ignored() != "" ||
+				q.View != explore.Single {
+				t.Errorf("steps of %s: %s, %v", step, link, err)
+			}
+		}
+	}
+}
+
+// The page says the time that its figures are of, to the second, and whether that is more than was asked for.
+func TestSpan(t *testing.T) {
+	a := answer(explore.Table)
+	for name, test := range map[string]struct {
+		from, to time.Time
+		widened  bool
+		want     string
+	}{
+		"whole": {noon.Add(-time.Hour), noon, false, "Thu 5 Mar 2026 11:00 to 12:00 UTC"},
+		"more":  {noon.Add(-time.Hour), noon, true, "Thu 5 Mar 2026 11:00 to 12:00 UTC, whole steps of 15m"},
+		"seconds": {noon.Add(-10 * time.Second), noon, false,
+			"Thu 5 Mar 2026 11:59:50 to 12:00:00 UTC"},
+		"days": {noon.AddDate(0, 0, -1), noon, false, "Wed 4 Mar 2026 12:00 to Thu 5 Mar 2026 12:00 UTC"},
+	} {
+		a.From, a.To, a.Widened = test.from, test.to, test.widened
+		if got := spanOf(a); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}
+
+// What a view has no use for is said on the page and in the terminal.
+func TestPage_ignored(t *testing.T) {
+	const want = "This view has no earlier period (before)."
+	for _, view := range []explore.View{explore.Sankey, explore.Matrix, explore.Hours, explore.Single, explore.Lost} {
+		p, a := pages(t), answer(view)
+		if a.Question.Before = explore.WeekBefore; view != explore.Sankey && view != explore.Matrix {
+			a.Question.By, a.Question.Top = nil, 8
+		}
+		p.cache.put(cacheKey(a.Question), a, kept(a))
+		var text bytes.Buffer
+		if err := a.Print(&text); err != nil || !strings.Contains(text.String(), "\n"+want+"\n") {
+			t.Errorf("%s: %v in\n%s", view, err, text.String())
+		}
+		if body := get(t, p, "/explore?"+a.Question.Values().Encode()).Body.String(); !strings.Contains(body, want) {
+			t.Errorf("%s: the page does not say it", view)
+		}
+	}
+}
+
+// A drawn table has the earlier time where one is asked for.
+func TestSheet_before(t *testing.T) {
+	a := answer(explore.Table)
+	a.Series[0].Earlier = 1e6
+	var out bytes.Buffer
+	if err := writeSVG(&out, a); err != nil || !strings.Contains(out.String(), ">before<") ||
+		!strings.Contains(html.UnescapeString(out.String()), ">+100 %<") {
+		t.Errorf("%v in\n%s", err, out.String())
+	}
+}
+
+// A line without traffic is not full at all.
+func TestPercent(t *testing.T) {
+	for part, want := range map[float64]string{0: "0 %", 0.00001: "< 0.01 %", 0.0123: "1.2 %", 0.5: "50 %",
+		1: "100 %"} {
+		if got := explore.Percent(part); got != want {
+			t.Errorf("%g is %s, want %s", part, got, want)
+		}
+	}
+	line := explore.Series{Speed: 10e9}
+	if got := line.Full(); got != "0 % of 10.0 Gbit/s" {
+		t.Error(got)
 	}
 }
 

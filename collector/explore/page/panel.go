@@ -46,30 +46,28 @@ func (x *panel) lighten() {
 	}
 }
 
-// stepText formats the length of a step.
-func stepText(step time.Duration) string {
-	if step < time.Minute {
-		return step.String()
-	}
-	return explore.Duration(step)
-}
-
-// spanOf formats the time of an answer, from its first step to the end of the last one.
+// spanOf formats the time of an answer, from its first step to the end of the last one. It says which steps made it
+// longer than was asked for.
 func spanOf(a *explore.Answer) string {
-	const layout = "Mon 2 Jan 2006 15:04"
-	from, to := a.From.In(zone(a)), a.To.In(zone(a))
-	if from.Format("MST") != to.Format("MST") {
-		return from.Format(layout+" MST") + " to " + to.Format(layout+" MST")
+	clock := a.Clock()
+	layout := "Mon 2 Jan 2006 " + clock
+	from, to := a.From.In(zone(a)), a.End().In(zone(a))
+	text := from.Format(layout) + " to " + to.Format(layout+" MST")
+	switch {
+	case from.Format("MST") != to.Format("MST"):
+		text = from.Format(layout+" MST") + " to " + to.Format(layout+" MST")
+	case from.Format(time.DateOnly) == to.Format(time.DateOnly):
+		text = from.Format(layout) + " to " + to.Format(clock+" MST")
 	}
-	if from.Format(time.DateOnly) == to.Format(time.DateOnly) {
-		return from.Format(layout) + " to " + to.Format("15:04 MST")
+	if a.Widened {
+		text += ", whole steps of " + explore.StepText(a.Step)
 	}
-	return from.Format(layout) + " to " + to.Format(layout+" MST")
+	return text
 }
 
 func (p *Pages) newPanel(a *explore.Answer) *panel {
 	x := &panel{Title: title(a), Answer: a, Span: spanOf(a)}
-	x.Unknown, x.Step = a.Unknown(), stepText(a.Step)
+	x.Unknown, x.Step = a.Unknown(), explore.StepText(a.Step)
 	switch view := a.Question.View; {
 	case view == explore.Single:
 		x.Title, x.Flows = "Largest flows", newFlowRows(a, address)
@@ -89,10 +87,10 @@ func (p *Pages) newPanel(a *explore.Answer) *panel {
 			x.HourList = append(x.HourList, i)
 		}
 	default:
-		x.Rows, x.All, x.Fine = p.newRows(a, address), newAll(a), stepText(a.Fine)
+		x.Rows, x.All, x.Fine = p.newRows(a, address), newAll(a), explore.StepText(a.Fine)
 		if a.OnlyPartial() {
-			q := a.Question
-			q.Last, q.From, q.To, q.Before = 15*time.Minute, time.Time{}, time.Time{}, explore.NoBefore
+			q := a.Question.Latest(15 * time.Minute)
+			q.Before = explore.NoBefore
 			x.Early = q.Address(address)
 		}
 		x.Full = slices.ContainsFunc(x.Rows, func(r row) bool { return r.Full != "" })

@@ -47,7 +47,7 @@ const progressPatience = time.Second
 // progress answers the page's script, which shows the progress of the question that the user waits for. The answer is
 // empty if the store is not working on it.
 func (p *Pages) progress(w http.ResponseWriter, r *http.Request) {
-	q, err := explore.Parse(r.URL.Query())
+	q, err := p.parse(r.URL.Query())
 	if err != nil {
 		fail(w, r, err)
 		return

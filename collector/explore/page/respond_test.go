@@ -127,21 +127,27 @@ func TestPage_form(t *testing.T) {
 		"last=12h": `<option value="12h" selected>last 12 hours</option>`,
 		"last=1h":  `<option value="1h" selected>last hour</option>`,
 		"from=2026-03-05T10:00&to=2026-03-05T11:00": `<option value="" selected>from … to</option>`,
-		"unit=volume": `<option value="volume" selected>bytes</option>`,
+		"from=2026-03-05T10:00":                     `name="from" value="2026-03-05T10:00"`,
+		"last=yesterday":                            `<option value="yesterday" selected>yesterday</option>`,
+		"unit=volume":                               `<option value="volume" selected>bytes</option>`,
 	} {
 		values, err := url.ParseQuery(query)
 		if err != nil {
 			t.Fatal(err)
 		}
-		q, err := explore.Parse(values)
+		q, err := explore.Parse(values, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
 		a := answer(explore.Table)
 		a.Question = q
 		p.cache.put(cacheKey(q), a, kept(a))
-		if body := get(t, p, "/explore?"+query).Body.String(); !strings.Contains(body, want) {
+		body := get(t, p, "/explore?"+query).Body.String()
+		if !strings.Contains(body, want) {
 			t.Errorf("%s: no %s", query, want)
+		}
+		if over := strings.Contains(query, "to=") || q.Day == explore.Yesterday; strings.Contains(body, ">later<") != over {
+			t.Errorf("%s: a later time is offered: %t", query, !over)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -29,7 +30,7 @@ func savingPages(t *testing.T, viewers access.Viewers) (p *Pages, at string) {
 	t.Cleanup(server.Close)
 	s := schema.Default()
 	p = &Pages{Log: zap.NewNop(), Viewers: viewers, Off: "there is no store", Views: views.In(t.TempDir()),
-		Explorer: &explore.Explorer{Planner: explore.NewPlanner(&s)}}
+		Explorer: &explore.Explorer{Planner: explore.NewPlanner(&s), Now: time.Now}}
 	p.Mount(server)
 	return p, server.URL()
 }

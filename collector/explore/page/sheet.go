@@ -91,11 +91,18 @@ func sheetOf(a *explore.Answer) *sheet {
 	}
 	figure := func(v float64) sheetText { return sheetText{text: rate(a, v)} }
 	lines := [][]sheetText{texts(title(a), "min", "mean", "95 %", "max", "last", "volume", "share")}
+	if a.Before != nil {
+		lines[0] = append(lines[0], texts("before", "change")...)
+	}
 	for i := range a.Series {
 		x := &a.Series[i]
-		lines = append(lines, []sheetText{{text: x.Label()}, figure(x.Min), figure(x.Mean), figure(x.P95),
+		line := []sheetText{{text: x.Label()}, figure(x.Min), figure(x.Mean), figure(x.P95),
 			figure(x.Max), figure(x.Last), {text: a.Question.Unit.Amount(x.Total)},
-			{text: fmt.Sprintf("%.1f %%", 100*x.Share), shade: shade(x.Share, 1)}})
+			{text: fmt.Sprintf("%.1f %%", 100*x.Share), shade: shade(x.Share, 1)}}
+		if a.Before != nil {
+			line = append(line, figure(x.Earlier), sheetText{text: explore.Change(x.Earlier, x.Mean)})
+		}
+		lines = append(lines, line)
 	}
 	return newSheet(lines, func(column int) bool { return column > 0 })
 }

@@ -51,7 +51,7 @@ func (p *Pages) suggestJSON(w http.ResponseWriter, r *http.Request) {
 func (p *Pages) suggest(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
 	status := http.StatusOK
-	q, err := explore.Parse(values)
+	q, err := p.parse(values)
 	v := p.view(q, nil)
 	p.addViews(v, viewerOf(r.Context()), q)
 	text := values.Get("filter") // a space at its end says that a word is over

@@ -55,8 +55,8 @@ func (p *Pages) newRows(a *explore.Answer, page string) []row {
 		r := row{Color: color(line.Rank), Label: line.Label(), Min: show(line.Min), Mean: show(line.Mean),
 			P95: show(line.P95), Max: show(line.Max), Last: show(line.Last),
 			Volume: a.Question.Unit.Amount(line.Total), Percent: 100 * line.Share}
-		if at := highestAt(a, line.Points); at >= 0 && line.Filter != "" && i < mostPeaks {
-			r.Peak = flowsOf(a, at, line.Filter).Address(page)
+		if from, step, ok := a.Peak(line); ok && line.Filter != "" && i < mostPeaks {
+			r.Peak = flowsOf(a, from, step, line.Filter).Address(page)
 		}
 		if line.Filter != "" {
 			r.Link = a.Question.With(line.Filter).Address(page)
@@ -72,9 +72,7 @@ func (p *Pages) newRows(a *explore.Answer, page string) []row {
 		if len(r.About) == 1 {
 			r.About[0].End = ""
 		}
-		if line.Speed > 0 {
-			r.Full = percent(line.Busy/line.Speed) + " of " + rate(a, line.Speed)
-		}
+		r.Full = line.Full()
 		if i < len(a.Back) {
 			r.Back = show(a.Back[i].Mean)
 		}

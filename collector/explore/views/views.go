@@ -158,7 +158,7 @@ func (v View) checked() (View, error) {
 	if err != nil {
 		return v, fmt.Errorf("view %q: %q are no parameters of a page", v.Name, v.Query)
 	}
-	q, err := explore.Parse(values)
+	q, err := explore.Parse(values, time.Now())
 	if err != nil {
 		return v, fmt.Errorf("view %q: %w", v.Name, err)
 	}

@@ -1,0 +1,232 @@
+package explore
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DayName is a day that follows the clock, as Question.Last does: the address of yesterday is of another day tomorrow.
+type DayName string
+
+// The days: none, today up to now, and the whole day before.
+const (
+	NoDay     DayName = ""
+	Today     DayName = "today"
+	Yesterday DayName = "yesterday"
+)
+
+// aroundAt is how much before and after a moment is shown.
+const aroundAt = 10 * time.Minute
+
+// timeLayouts are the accepted formats of a time. A time without a zone is in the question's zone.
+var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"}
+
+// clockLayouts are the formats of a time of a day that is not named.
+var clockLayouts = []string{"15:04", "15:04:05"}
+
+// parseTime reads the time. Where one of from and to is missing, last says how long it is. Without last, from is up to
+// now.
+func (q *Question) parseTime(values url.Values, now time.Time) error {
+	text := func(name string) string { return strings.TrimSpace(values.Get(name)) }
+	if at := text("at"); at != "" {
+		t, err := q.moment(at, now)
+		if err == nil && !(possible(t.Add(-aroundAt).In(q.Zone)) && possible(t.Add(aroundAt).In(q.Zone))) {
+			err = noTime(at)
+		}
+		if err != nil {
+			return fmt.Errorf("at: %w", err)
+		}
+		q.From, q.To = t.Add(-aroundAt), t.Add(aroundAt)
+		return nil
+	}
+	from, to, last := text("from"), text("to"), text("last")
+	if from == "" && to == "" {
+		return q.parseLast(last)
+	}
+	var err error
+	if from != "" {
+		if q.From, err = q.moment(from, now); err != nil {
+			return fmt.Errorf("from: %w", err)
+		}
+	}
+	if to != "" {
+		if q.To, err = q.end(to, now); err != nil {
+			return fmt.Errorf("to: %w", err)
+		}
+	}
+	return q.complete(from, to, last, now)
+}
+
+// parseLast reads a length of time, or the word for a day.
+func (q *Question) parseLast(text string) (err error) {
+	switch day := DayName(strings.ToLower(text)); {
+	case text == "":
+		q.Last = defaultLast
+	case day == Today || day == Yesterday:
+		q.Day = day
+	default:
+		if q.Last, err = ParseDuration(text); err != nil {
+			return fmt.Errorf("last: %w, or today or yesterday", err)
+		}
+	}
+	return nil
+}
+
+// complete finds the end of the time that is missing, and checks its length.
+func (q *Question) complete(from, to, last string, now time.Time) error {
+	if from == "" || to == "" {
+		length := time.Duration(0)
+		if last != "" {
+			var x Question
+			if err := x.parseLast(last); err != nil {
+				return err
+			}
+			length = x.Last // 0 of a day, which has its own ends
+		}
+		switch {
+		case from == "" && length == 0:
+			q.From = q.To.Add(-defaultLast)
+		case from == "":
+			q.From = q.To.Add(-length)
+		case length > 0:
+			q.To = q.From.Add(length)
+		case q.From.After(now.Add(-minRange)):
+			return fmt.Errorf("from: %s has not come yet: add to, or last", from)
+		}
+	}
+	_, end := q.times(now)
+	if !possible(q.From.In(q.Zone)) || !possible(end.In(q.Zone)) {
+		return fmt.Errorf("from %s to %s is no time that flows can be of", q.stamp(q.From), q.stamp(end))
+	}
+	if d := end.Sub(q.From); d < minRange || d > maxRange {
+		return fmt.Errorf("from %s to %s is no time of a second to five years", q.stamp(q.From), q.stamp(end))
+	}
+	return nil
+}
+
+// moment reads a time. One without a date is today's, or yesterday's if today's has not come yet.
+func (q *Question) moment(text string, now time.Time) (time.Time, error) {
+	for _, layout := range timeLayouts {
+		t, err := time.ParseInLocation(layout, text, q.Zone)
+		if err == nil && possible(t.In(q.Zone)) {
+			return t, nil
+		}
+	}
+	if t, ok := q.clock(text, now); ok {
+		if t.After(now) {
+			t, _ = q.clock(text, now.In(q.Zone).AddDate(0, 0, -1))
+		}
+		return t, nil
+	}
+	return time.Time{}, noTime(text)
+}
+
+// end reads the end of the time: without a date it is the next one after From.
+func (q *Question) end(text string, now time.Time) (time.Time, error) {
+	if t, ok := q.clock(text, q.From); ok && !q.From.IsZero() {
+		if !t.After(q.From) {
+			t, _ = q.clock(text, q.From.In(q.Zone).AddDate(0, 0, 1))
+		}
+		return t, nil
+	}
+	return q.moment(text, now)
+}
+
+// clock reads a time without a date as one of a day; false if it is none.
+func (q *Question) clock(text string, day time.Time) (time.Time, bool) {
+	for _, layout := range clockLayouts {
+		if t, err := time.Parse(layout, text); err == nil {
+			year, month, date := day.In(q.Zone).Date()
+			return time.Date(year, month, date, t.Hour(), t.Minute(), t.Second(), 0, q.Zone), true
+		}
+	}
+	return time.Time{}, false
+}
+
+func noTime(text string) error {
+	return fmt.Errorf("%q is no time such as 2026-03-05T14:05 or 14:05", text)
+}
+
+// possible reports whether flows can be of a time.
+func possible(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 2100 }
+
+// times returns from when to when the question is.
+func (q Question) times(now time.Time) (from, to time.Time) {
+	year, month, day := now.In(q.Location()).Date()
+	midnight := time.Date(year, month, day, 0, 0, 0, 0, q.Location())
+	switch {
+	case q.Last != 0:
+		return now.Add(-q.Last), now
+	case q.Day == Yesterday:
+		return time.Date(year, month, day-1, 0, 0, 0, 0, q.Location()), midnight
+	case q.Day == Today:
+		from, to = midnight, now
+	case q.To.IsZero():
+		from, to = q.From, now
+	default:
+		return q.From, q.To
+	}
+	if to.Sub(from) < minRange {
+		to = from.Add(minRange)
+	}
+	return from, to
+}
+
+// UpToNow reports whether the question's time ends now, whenever that is.
+func (q Question) UpToNow() bool {
+	return q.Last != 0 || q.Day == Today || q.Day == NoDay && q.To.IsZero()
+}
+
+// ParseDuration reads a length of time: 30m, 6h, 7d or 4w.
+func ParseDuration(text string) (time.Duration, error) {
+	units := map[byte]time.Duration{'m': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+	if n := len(text); n > 1 {
+		count, err := strconv.ParseUint(text[:n-1], 10, 32)
+		unit := units[text[n-1]]
+		if err == nil && unit > 0 && count > 0 && count <= uint64(maxRange/unit) {
+			return time.Duration(count) * unit, nil
+		}
+	}
+	return 0, fmt.Errorf("%q is no time such as 30m, 6h, 7d or 4w", text)
+}
+
+// Duration writes what ParseDuration reads.
+func Duration(d time.Duration) string {
+	switch day := 24 * time.Hour; {
+	case d%day == 0:
+		return strconv.Itoa(int(d/day)) + "d"
+	case d%time.Hour == 0:
+		return strconv.Itoa(int(d/time.Hour)) + "h"
+	}
+	return strconv.Itoa(int(d/time.Minute)) + "m"
+}
+
+// stamp formats a time in the question's zone for a form. In the hour that clocks go back the offset is added, because
+// that hour exists twice.
+func (q Question) stamp(t time.Time) string {
+	layout := "2006-01-02T15:04"
+	if t.Second() != 0 {
+		layout = "2006-01-02T15:04:05"
+	}
+	text := t.In(q.Location()).Format(layout)
+	again, err := time.ParseInLocation(layout, text, q.Location())
+	if err != nil || !again.Equal(t.Truncate(time.Second)) {
+		return t.In(q.Location()).Format(time.RFC3339)
+	}
+	return text
+}
+
+// Between returns the question for another time.
+func (q Question) Between(from, to time.Time) Question {
+	q.Last, q.Day, q.From, q.To = 0, NoDay, from, to
+	return q
+}
+
+// Latest returns the question for a length of time up to now.
+func (q Question) Latest(last time.Duration) Question {
+	q.Last, q.Day, q.From, q.To = last, NoDay, time.Time{}, time.Time{}
+	return q
+}
