@@ -146,7 +146,8 @@ func TestPage_form(t *testing.T) {
 		if !strings.Contains(body, want) {
 			t.Errorf("%s: no %s", query, want)
 		}
-		if over := strings.Contains(query, "to=") || q.Day == explore.Yesterday; strings.Contains(body, ">later<") != over {
+		over := strings.Contains(query, "to=") || q.Day == explore.Yesterday
+		if strings.Contains(body, ">later<") != over {
 			t.Errorf("%s: a later time is offered: %t", query, !over)
 		}
 	}
