@@ -7,12 +7,14 @@ package explore
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/explore/filter"
 )
 
@@ -163,6 +165,33 @@ func FineSteps() []time.Duration {
 
 // mostSteps is the maximum number of steps of statistics: a month of five minutes.
 const mostSteps = 31 * 24 * 12
+
+// parameterNames lists what Parse reads.
+var parameterNames = []string{"by", "filter", "last", "from", "to", "at", "step", "zone", "view", "unit", "top",
+	"before"}
+
+// mostStrange is how many names Strange has.
+const mostStrange = 5
+
+// Strange says in a sentence which parameters Parse does not read, and which may be meant; "" if it reads all. Mail
+// programs and proxies add some, so they are no error.
+func Strange(values url.Values) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if slices.Contains(parameterNames, name) || len(all) == mostStrange {
+			continue
+		}
+		text := Shown(name)
+		if near := commandline.Nearest(name, parameterNames); near != "" {
+			text += " (did you mean " + near + "?)"
+		}
+		all = append(all, text)
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return "Parameters that are not known here: " + strings.Join(all, ", ") + "."
+}
 
 // Parse reads the parameters of a page's address. What it does not know is an error, a Refused that names the
 // parameter. Times without a date are of the last 24 hours before now.

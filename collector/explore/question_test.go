@@ -160,6 +160,29 @@ func TestQuestion_Ignored(t *testing.T) {
 	}
 }
 
+// A parameter that is not known is said, with the one that may be meant; all that Parse reads are known.
+func TestStrange(t *testing.T) {
+	for text, want := range map[string]string{
+		"by=src.as&filter=&last=1h&from=&to=&at=&step=&zone=&view=&unit=&top=&before=": "",
+		"cmp=day&by=app":                   "Parameters that are not known here: cmp.",
+		"filters=x":                        "Parameters that are not known here: filters (did you mean filter?).",
+		"aaaa&bbbb&cccc&dddd&eeee&%1b[31m": "Parameters that are not known here: \ufffd[31m, aaaa, bbbb, cccc, dddd.",
+	} {
+		values, err := url.ParseQuery(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Strange(values); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	q := Question{By: []string{"app"}, Filter: "x", Day: Today, Unit: Flows, View: Table, Top: 3, Before: DayBefore,
+		Step: time.Hour, Zone: time.FixedZone("Asia/Kolkata", 0)}
+	if got := Strange(q.Values()); got != "" {
+		t.Error(got)
+	}
+}
+
 func TestQuestion_span(t *testing.T) {
 	kolkata, err := time.LoadLocation("Asia/Kolkata")
 	if err != nil {

@@ -227,6 +227,7 @@ type view struct {
 	Later    string
 	Saved    *saved // nil where nothing can be saved
 	Wider    string
+	Strange  string // parameters that are not known
 }
 
 type (
@@ -264,6 +265,7 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request) {
 		a, err = p.ask(r.Context(), q, q.View != explore.Lost)
 	}
 	v := p.view(q, a)
+	v.Strange = explore.Strange(r.URL.Query())
 	p.addViews(v, viewerOf(r.Context()), q)
 	if err == nil && a.Empty() {
 		err = p.addNothing(r.Context(), v.Panel)

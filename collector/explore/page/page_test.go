@@ -460,6 +460,16 @@ func TestPage_ignored(t *testing.T) {
 	}
 }
 
+// A parameter that is not known is said, and is a text.
+func TestPage_strange(t *testing.T) {
+	p, a := pages(t), answer(explore.Table)
+	p.cache.put(cacheKey(a.Question), a, kept(a))
+	body := get(t, p, "/explore?cmp=day&"+url.QueryEscape(evil)+"=1&"+a.Question.Values().Encode()).Body.String()
+	if !strings.Contains(body, "not known here: &lt;script&gt;") || !strings.Contains(body, ", cmp.") {
+		t.Error(body)
+	}
+}
+
 // A drawn table has the earlier time where one is asked for.
 func TestSheet_before(t *testing.T) {
 	a := answer(explore.Table)
