@@ -53,14 +53,14 @@ func (s *Share) Settled(from netip.Addr) bool {
 }
 
 // takeCensus finds out which sources are large. It is called every second, before costs are halved. While datagrams are
-// dropped, and shortly after it, sources take less than they send: then the mean of before holds, and what was large
-// stays so.
+// dropped, and shortly after it, sources take less than they send: then the mean of before holds, if there is one, and
+// what was large stays so.
 func (s *Share) takeCensus() {
-	dropping := s.second <= s.limited+believed
+	dropping := s.limited > 0 && s.second <= s.limited+believed
 	s.longest = 0
 	s.eachKnown(func(at *knownSource) { s.longest = max(s.longest, at.tenure) })
 	// Where nobody has been heard for long, everybody is new.
-	lasting := s.second <= s.asked+believed && s.longest >= settledTenure
+	lasting := s.asked > 0 && s.second <= s.asked+believed && s.longest >= settledTenure
 	others, sum, n := float64(s.budget), 0.0, uint64(0)
 	s.eachKnown(func(at *knownSource) {
 		at.young = !at.judged() || at.tenure < s.longest/seniority || at.young && lasting
@@ -79,7 +79,7 @@ func (s *Share) takeCensus() {
 		n++
 	}
 	s.census.second.Store(s.second)
-	if !dropping {
+	if !dropping || s.usual == 0 {
 		s.census.cost.Store(math.Float64bits(sum))
 		s.census.sources.Store(n)
 		s.usual = s.usualCost()

@@ -161,6 +161,33 @@ func TestTenures(t *testing.T) {
 	}
 }
 
+// A collector that starts in the middle of a flood knows at once who is large: in its first second, before there is a
+// census, and in those behind it, before there is a mean of earlier ones.
+func TestLargeFromTheStart(t *testing.T) {
+	router := netip.MustParseAddr("192.0.2.1")
+	flood := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}) }
+	saved := []Tenure{{Source: router, Seconds: 3600}}
+	const sources = 100
+	for i := range sources {
+		saved = append(saved, Tenure{Source: flood(i), Seconds: 400})
+	}
+	s := NewShare()
+	s.Restore(saved)
+	for second := range 10 {
+		s.begin(time.Duration(second)*time.Second, 0)
+		if s.Large(router) {
+			t.Errorf("the router is large in second %d", second)
+		}
+		s.Charge(router, 20*time.Microsecond, 1400, 30)
+		for i := range sources {
+			if !s.Large(flood(i)) {
+				t.Fatalf("%v is not large in second %d", flood(i), second)
+			}
+			s.Charge(flood(i), 10*time.Microsecond, 1400, 30)
+		}
+	}
+}
+
 // Many forged sources, each of which takes less than a router, do not make the router large: neither those that come
 // once nor those that come again and again.
 func TestLargeAmongForgedSources(t *testing.T) {

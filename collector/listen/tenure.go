@@ -43,6 +43,11 @@ func (s *Share) Restore(all []Tenure) {
 			s.longest = max(s.longest, x.Seconds)
 		}
 	}
+	// The first census comes in a second: a flood that was heard in the last run is not among routers until then.
+	s.eachKnown(func(at *knownSource) {
+		at.young = at.tenure < s.longest/seniority
+		at.large = at.young
+	})
 }
 
 // longer makes a tenure a second longer.
