@@ -209,12 +209,18 @@ func (s *Settings) rollupTTL(step string) TTL {
 // columnName is the name that a dimension has as a column of a rollup: paths of ext are columns of their own there.
 func columnName(dimension string) string { return strings.TrimPrefix(dimension, "ext.") }
 
-// ofRows is the expression of a dimension over data_flow.
-func ofRows(dimension string) string {
+// ofRows is the expression of a dimension over data_flow, with the alias of the table; "" is none.
+func ofRows(dimension, alias string) string {
 	if made := derivedOf(dimension); made != nil {
-		return made.of("")
+		return made.of(alias)
 	}
-	return dimension
+	if !strings.HasPrefix(dimension, "ext.") {
+		dimension = ident(dimension)
+	}
+	if alias == "" {
+		return dimension
+	}
+	return alias + "." + dimension
 }
 
 // dimensionColumns are the columns of a rollup's dimensions.
@@ -327,26 +333,23 @@ func sinceLiteral(t time.Time) string {
 	return "toDateTime64('" + t.UTC().Format(sinceLayout) + "', 3, 'UTC')"
 }
 
-// finestQuery sums rows of data_flow up to the finest table of a rollup.
+// finestQuery sums rows of data_flow up to the finest table of a rollup. Where is a condition on columns of data_flow.
 func (s *Settings) finestQuery(r *Rollup, where string) string {
 	v := View{Window: r.Steps[0], TTL: s.rollupTTL(r.Steps[len(r.Steps)-1])}
-	inner, keys := []string{v.startTerm() + " AS step_start"}, []string{"step_start"}
-	outer := []string{"step_start AS start_time"}
-	for i, d := range r.Dimensions {
-		name, of := columnName(d), ofRows(d)
-		if name == of {
-			inner, keys, outer = append(inner, ident(d)), append(keys, ident(d)), append(outer, ident(d))
-			continue
-		}
-		key := fmt.Sprintf("path_%d", i)
-		inner, keys = append(inner, of+" AS "+key), append(keys, key)
-		outer = append(outer, key+" AS "+ident(name))
+	keys := []string{ofTable(v.startTerm()) + " AS start_time"}
+	for _, d := range r.Dimensions {
+		keys = append(keys, ofRows(d, "f")+" AS "+ident(columnName(d)))
 	}
-	sums := summing(outer, inner, keys, "count()", s.qualified(s.local(s.Tables.Flow)), where)
+	sums := summing(keys, "count()", s.qualified(s.local(s.Tables.Flow)), ofTable(where))
 	if r.folds() {
 		return foldedQuery(r, sums)
 	}
 	return sums
+}
+
+// ofTable is an expression with the name of the table before start_time, which is also what a view calls its step.
+func ofTable(expression string) string {
+	return strings.ReplaceAll(expression, startTime, "f."+startTime)
 }
 
 // widerQuery sums a table of a rollup up to the next one.
@@ -355,23 +358,23 @@ func (s *Settings) widerQuery(r *Rollup, from, to string) string {
 	if err != nil {
 		return "" // no step of RollupSteps
 	}
-	inner := []string{"toStartOfInterval(start_time, INTERVAL " + interval + ") AS step_start"}
-	keys, outer := []string{"step_start"}, []string{"step_start AS start_time"}
+	keys := []string{"toStartOfInterval(f.start_time, INTERVAL " + interval + ") AS start_time"}
 	for _, name := range r.columns() {
-		name = ident(name)
-		inner, keys, outer = append(inner, name), append(keys, name), append(outer, name)
+		keys = append(keys, "f."+ident(name)+" AS "+ident(name))
 	}
-	return summing(outer, inner, keys, "sum(flow_count)", s.qualified(s.local(r.Table(from))), "")
+	return summing(keys, "sum(f.flow_count)", s.qualified(s.local(r.Table(from))), "")
 }
 
-func summing(outer, inner, keys []string, flows, from, where string) string {
-	inner = append(inner, flows+" AS flows", "sum(bit_count) AS bits", "sum(packet_count) AS packets")
-	outer = append(outer, "flows AS flow_count", "bits AS bit_count", "packets AS packet_count")
+// summing is a query without another one within it: the server analyzes it for each insert, which takes as long as
+// making a small part. So sums have the names of the columns that they are of, and these the name of the table.
+func summing(keys []string, flows, from, where string) string {
+	columns := append(keys, flows+" AS flow_count", "sum(f.bit_count) AS bit_count",
+		"sum(f.packet_count) AS packet_count")
+	from += " AS f"
 	if where != "" {
-		from += "\n    WHERE " + where
+		from += "\nWHERE " + where
 	}
-	return "SELECT\n    " + strings.Join(outer, ",\n    ") + "\nFROM\n(\n    SELECT\n        " +
-		strings.Join(inner, ",\n        ") + "\n    FROM " + from + "\n    GROUP BY " + strings.Join(keys, ", ") + "\n)"
+	return "SELECT\n    " + strings.Join(columns, ",\n    ") + "\nFROM " + from + "\nGROUP BY ALL"
 }
 
 // materializedViews returns all materialized views of the settings, in the order of their creation.

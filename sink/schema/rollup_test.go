@@ -89,7 +89,7 @@ func compareRollups(t *testing.T, conn driver.Conn, s Settings, when string) {
 			var of, from []string
 			for _, d := range r.Dimensions {
 				if !slices.Contains(r.Largest, d) { // these have rows of all together
-					of, from = append(of, columnName(d)), append(from, ofRows(d))
+					of, from = append(of, columnName(d)), append(from, ofRows(d, ""))
 				}
 			}
 			if r.folds() {
@@ -124,7 +124,7 @@ func compareLargest(t *testing.T, conn driver.Conn, r *Rollup, step, when string
 	}
 	var of, from []string
 	for _, d := range r.Dimensions {
-		of, from = append(of, columnName(d)), append(from, ofRows(d)+" AS "+columnName(d))
+		of, from = append(of, columnName(d)), append(from, ofRows(d, "")+" AS "+columnName(d))
 	}
 	list := strings.Join(of, ", ")
 	kept := fmt.Sprintf("SELECT start_time AS s, %s, sum(bit_count) AS b, sum(flow_count) AS f FROM golden.%s WHERE "+

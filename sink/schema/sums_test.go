@@ -29,7 +29,7 @@ func compareSums(t *testing.T, conn driver.Conn, s *Settings, when string) {
 		}
 		var names, paths []string
 		for _, d := range r.Dimensions {
-			names, paths = append(names, columnName(d)), append(paths, ofRows(d))
+			names, paths = append(names, columnName(d)), append(paths, ofRows(d, ""))
 		}
 		for length, step := range map[time.Duration]int{50 * time.Minute: 300, 51*time.Hour + 17*time.Minute: 0,
 			49 * time.Hour: 3600} {
