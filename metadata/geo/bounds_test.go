@@ -217,6 +217,7 @@ func FuzzTable(f *testing.F) {
 		"network,autonomous_system_number,autonomous_system_organization\n192.0.2.0/24,64496,\"A, B\"\n",
 		"\ufeff192.0.2.0,192.0.2.255,64496,Org\n2001:db8::,2001:db8::ff,64497,\"O\"\n",
 		"network,geoname_id,latitude,longitude\n192.0.2.0/24,1,46.2,6.1\n",
+		"2001:db8::,2001:db8::9%eth0,64497,\"O\"\n",
 		"0.0.0.0,255.255.255.255,CH,BE,,Bern,,46.9,7.4,\n::,::1,EU,CH,BE,Bern,1,2\n",
 	} {
 		f.Add([]byte(seed))

@@ -61,11 +61,12 @@ var continents = map[string]string{
 	"NA": "North America", "OC": "Oceania", "SA": "South America",
 }
 
-// eachOfRange calls yield with the smallest set of prefixes that covers the addresses from first to last.
+// eachOfRange calls yield with the smallest set of prefixes that covers the addresses from first to last. An address
+// with a zone (RFC 4007 §11) is of one host's link, and no prefix has it.
 func eachOfRange(first, last string, yield func(netip.Prefix) error) error {
 	from, err1 := netip.ParseAddr(first)
 	to, err2 := netip.ParseAddr(last)
-	if err1 != nil || err2 != nil || from.BitLen() != to.BitLen() || to.Less(from) {
+	if err1 != nil || err2 != nil || from.Zone()+to.Zone() != "" || from.BitLen() != to.BitLen() || to.Less(from) {
 		return bad("%s to %s is not a range of addresses", first, last)
 	}
 	for {
