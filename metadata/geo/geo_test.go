@@ -311,8 +311,8 @@ func TestNoRanges(t *testing.T) {
 		{"10.0.0.2", "10.0.0.1"}, {"10.0.0.1", "2001:db8::1"}, {"10.0.0.1", ""}, {"x", "10.0.0.1"},
 		{"::1", "::9%eth0"}, {"::1%eth0", "::9"}, {"::1%eth0", "::9%eth0"},
 	} {
-		if err := eachOfRange(c[0], c[1], func(p netip.Prefix) error { return fmt.Errorf("%v is taken", p) }); err == nil ||
-			!strings.Contains(err.Error(), "is not a range of addresses") {
+		err := eachOfRange(c[0], c[1], func(p netip.Prefix) error { return fmt.Errorf("%v is taken", p) })
+		if err == nil || !strings.Contains(err.Error(), "is not a range of addresses") {
 			t.Errorf("%s to %s: %v", c[0], c[1], err)
 		}
 	}
