@@ -150,6 +150,9 @@ func TestNewsOfADatagram(t *testing.T) {
 		{"rates of two things", table([]item{el(10, u32(0)), el(141, u32(0)), el(34, u32(0))},
 			func(i int) []byte { return slices.Concat(u32(uint32(i)), u32(uint32(i)), u32(100)) }), (2*maxNews + 2) / 3,
 			exporter.RecordLimit, func(s *session) int { return s.sampling.count() }},
+		{"rates and padding, larger than a jumbo frame", append(table([]item{el(10, u32(0)), el(34, u32(0))},
+			func(i int) []byte { return append(u32(uint32(i)), u32(100)...) }), make([]byte, jumboFrame)...),
+			maxNews / 2, exporter.RecordLimit, func(s *session) int { return s.sampling.count() }},
 		{"names", table([]item{el(10, u32(0)), el(82, text("port"))},
 			func(i int) []byte { return append(u32(uint32(i)), "port"...) }), 2 * maxNews,
 			exporter.RecordLimit, func(s *session) int { return len(s.source.nameTable().Interface) }},
@@ -171,7 +174,7 @@ func TestNewsOfADatagram(t *testing.T) {
 			known, refused := send()
 			equal(t, "known after the first datagram", known, test.first)
 			equal(t, "refused at first", refused > 0, true)
-			for range 3 {
+			for range 4 {
 				known, refused = send()
 			}
 			equal(t, "refused at last", refused, 0)

@@ -335,13 +335,17 @@ type work struct {
 // mostNews is how many new rates and names a message of the source may teach. What is new costs several times as much
 // as what is repeated, which exporters do all the time. A datagram of 1500 bytes has no more than maxNews sampling
 // rates with what they are of; a jumbo frame has twice as many, if each has 18 bytes. A rate of several things counts
-// as the entries that it makes, three or more, because it costs as much more. What is beyond is new when it is
-// repeated. Of definitions, which cost more, maxNews may be new in any datagram.
+// as the entries that it makes, three or more, because it costs as much more. Of larger datagrams, which no network
+// carries whole, there are half as many. What is beyond is new when it is repeated. Of definitions, which cost more,
+// maxNews may be new in any datagram.
 func (w *work) mostNews(src *source) int {
-	if w.size > ethernetFrame && w.size <= jumboFrame {
+	switch {
+	case w.size <= ethernetFrame:
+		return maxNews * src.scale
+	case w.size <= jumboFrame:
 		return 2 * maxNews * src.scale
 	}
-	return maxNews * src.scale
+	return maxNews / 2 * src.scale
 }
 
 const (
