@@ -55,8 +55,9 @@ func TestQuery_readsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, sql := range []string{"INSERT INTO t VALUES (2)", "DROP TABLE t", "ALTER TABLE t DELETE WHERE 1",
-		"SELECT 1; DROP TABLE t",
-		"TRUNCATE TABLE t", "CREATE TABLE u (x UInt8) ENGINE = Memory", "INSERT INTO t SELECT 3"} {
+		"SELECT 1; DROP TABLE t", "SELECT 1 SETTINGS readonly = 0; DROP TABLE t", "DROP TABLE t SETTINGS readonly = 0",
+		"INSERT INTO t SELECT 3 SETTINGS readonly = 0", "SET readonly = 0; DROP TABLE t", "TRUNCATE TABLE t",
+		"CREATE TABLE u (x UInt8) ENGINE = Memory", "INSERT INTO t SELECT 3"} {
 		if err := setup.Read(t.Context(), cfg, sql, "TSV", &out); !errors.Is(err, setup.ErrReadOnly) {
 			t.Errorf("%s: %v", sql, err)
 		}

@@ -25,23 +25,20 @@ const queryClient = "flow-collector-query"
 // Query runs any statement, or several with semicolons between, and writes their results. It ends at the first one that
 // fails.
 func Query(ctx context.Context, cfg *config.Config, sql, format string, out io.Writer) error {
-	return query(ctx, cfg, sql, format, chgo.Settings{}, out)
+	return query(ctx, cfg, sql, format, false, out)
 }
 
 // ErrReadOnly is what Read returns for a statement that changes something.
 var ErrReadOnly = errors.New("the statement changes data or tables, and queries only read")
 
-// Read is Query for statements that change nothing; others return ErrReadOnly and have no effect.
+// Read is Query for statements that change nothing. It ends with ErrReadOnly at the first other one, which has no
+// effect.
 func Read(ctx context.Context, cfg *config.Config, sql, format string, out io.Writer) error {
-	// 2: settings may be changed
-	err := query(ctx, cfg, sql, format, chgo.Settings{"readonly": 2}, out)
-	switch {
-	case err == nil || !isReadOnly(err):
-		return err
-	case strings.Contains(err.Error(), "setting in readonly mode"): // of a user who may only read anyway
-		return query(ctx, cfg, sql, format, chgo.Settings{}, out)
+	err := query(ctx, cfg, sql, format, true, out)
+	if err != nil && isReadOnly(err) {
+		return ErrReadOnly
 	}
-	return ErrReadOnly
+	return err
 }
 
 // isReadOnly reports whether a server refused to change something: READONLY.
@@ -50,16 +47,16 @@ func isReadOnly(err error) bool {
 	return errors.As(err, &exception) && exception.Code == 164 || strings.Contains(err.Error(), "ode: 164")
 }
 
-func query(ctx context.Context, cfg *config.Config, sql, format string, with chgo.Settings, out io.Writer) (err error) {
+func query(ctx context.Context, cfg *config.Config, sql, format string, reads bool, out io.Writer) (err error) {
 	conn, done, err := openAs(ctx, cfg, queryClient)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	with["output_format_pretty_color"], with["output_format_pretty_row_numbers"] = 0, 0
+	ctx = chgo.Context(ctx, chgo.WithSettings(querySettings(ctx, conn, reads)))
 	all := sqltext.Statements(sql)
 	for i, one := range all {
-		if err := statement(chgo.Context(ctx, chgo.WithSettings(with)), conn, one, format, i > 0, out); err != nil {
+		if err := statement(ctx, conn, one, format, i > 0, out); err != nil {
 			if len(all) > 1 {
 				return fmt.Errorf("query: statement %d of %d: %w", i+1, len(all), err)
 			}
@@ -67,6 +64,23 @@ func query(ctx context.Context, cfg *config.Config, sql, format string, with chg
 		}
 	}
 	return nil
+}
+
+// querySettings are the settings of people's statements. A user of the server with readonly = 1 may send none, and
+// changes nothing anyway. The server is asked for that: the error of a statement does not tell, since who writes the
+// statement chooses its error.
+func querySettings(ctx context.Context, conn driver.Conn, reads bool) chgo.Settings {
+	with := chgo.Settings{"output_format_pretty_color": 0, "output_format_pretty_row_numbers": 0}
+	if !reads {
+		return with
+	}
+	var level string
+	err := conn.QueryRow(ctx, "SELECT toString(getSetting('readonly'))").Scan(&level)
+	if err == nil && level == "1" {
+		return nil
+	}
+	with["readonly"] = 2 // settings may be changed, but for this one
+	return with
 }
 
 // statement runs one statement and writes its result; below another result with an empty line between, if it is for
