@@ -32,6 +32,8 @@ func TestQuery(t *testing.T) {
 		{"several for people", "-- addresses\nSELECT toIPv6('192.0.2.7') AS a; SELECT 2 AS b", "PrettyCompactMonoBlock",
 			"┌─a─────────┐\n│ 192.0.2.7 │\n" +
 				"└───────────┘\n\n┌─b─┐\n│ 2 │\n└───┘\n"},
+		{"what stands behind an INSERT", "CREATE TABLE i (x String) ENGINE = Memory; INSERT INTO i VALUES ('a;'); " +
+			"INSERT INTO i VALUES ('b'); SELECT arrayStringConcat(arraySort(groupArray(x))) FROM i", "TSV", "a;b\n"},
 		{"a statement without a result", "CREATE TABLE t (x UInt8) ENGINE = Memory", "TSV", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

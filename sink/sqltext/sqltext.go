@@ -2,7 +2,10 @@
 // this project.
 package sqltext
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // Name quotes an identifier. A column of a JSON path (ext.bgp_as_path_id) is one identifier.
 func Name(name string) string {
@@ -46,21 +49,33 @@ func Arguments(text string) []string {
 }
 
 // Statements splits a text at the semicolons between its statements: those in quotes and comments do not count.
-// Comments before a statement are left out. The data of an INSERT may have semicolons, so one is the last statement.
+// Comments before a statement are left out. An INSERT with rows in a format, which may have semicolons, is the last
+// statement, and stays as it is.
 func Statements(text string) []string {
 	var all []string
 	for text = begun(text); text != ""; text = begun(text) {
-		if len(text) > 6 && strings.EqualFold(text[:6], "INSERT") {
-			return append(all, strings.TrimRight(strings.TrimSpace(text), ";"))
-		}
-		end := 0
-		for end < len(text) && text[end] != ';' {
-			end += piece(text[end:])
+		end, rows := statement(text)
+		if rows {
+			return append(all, text)
 		}
 		all = append(all, strings.TrimSpace(text[:end]))
 		text = text[end:]
 	}
 	return all
+}
+
+// statement is the length of the statement that a text begins with, without the semicolon behind it. rows says that it
+// is an INSERT with rows in a format, whose end is that of the text. Rows of VALUES are SQL.
+func statement(text string) (end int, rows bool) {
+	inserts := strings.EqualFold(word.FindString(text), "INSERT")
+	for end < len(text) && text[end] != ';' {
+		if clause := format.FindStringSubmatch(text[end:]); inserts && clause != nil &&
+			!strings.EqualFold(clause[1], "VALUES") {
+			return len(text), true
+		}
+		end += piece(text[end:])
+	}
+	return end, false
 }
 
 // begun returns the text from its first statement on; "" if there is none.
@@ -77,28 +92,45 @@ func begun(text string) string {
 
 // comment is the length of the comment that a text begins with; 0 if it begins with none.
 func comment(text string) int {
-	end, from := "\n", 0
 	switch {
 	case strings.HasPrefix(text, "--"), strings.HasPrefix(text, "# "), strings.HasPrefix(text, "#!"):
+		return through(text, 0, "\n")
 	case strings.HasPrefix(text, "/*"):
-		end, from = "*/", 2
-	default:
-		return 0
+		return through(text, 2, "*/")
 	}
-	if n := strings.Index(text[from:], end); n >= 0 {
-		return from + n + len(end)
-	}
-	return len(text)
+	return 0
 }
 
-// piece is the length of what a text begins with: a comment, something in quotes, or one byte.
+var (
+	word    = regexp.MustCompile(`^\w[\w$]*`)
+	heredoc = regexp.MustCompile(`^\$\w*\$`) // a quote that ends where it stands again
+	format  = regexp.MustCompile(`(?i)^FORMAT\s+(\w+)`)
+)
+
+// piece is the length of what a text begins with: a comment, a word, something in quotes, or one byte.
 func piece(text string) int {
 	if n := comment(text); n > 0 {
 		return n
 	}
-	if strings.IndexByte("'\"`", text[0]) < 0 {
-		return 1
+	if n := len(word.FindString(text)); n > 0 {
+		return n
 	}
+	if open := heredoc.FindString(text); open != "" {
+		return through(text, len(open), open)
+	}
+	switch {
+	case strings.IndexByte("'\"`", text[0]) >= 0:
+		return quoted(text)
+	case strings.HasPrefix(text, "‘"):
+		return through(text, 1, "’")
+	case strings.HasPrefix(text, "“"):
+		return through(text, 1, "”")
+	}
+	return 1
+}
+
+// quoted is the length of what stands in quotes at the beginning of a text. A backslash escapes.
+func quoted(text string) int {
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
 		case '\\':
@@ -106,6 +138,14 @@ func piece(text string) int {
 		case text[0]:
 			return i + 1
 		}
+	}
+	return len(text)
+}
+
+// through is the length of a text up to the first end at or behind a place, with it; that of all where there is none.
+func through(text string, from int, end string) int {
+	if n := strings.Index(text[from:], end); n >= 0 {
+		return from + n + len(end)
 	}
 	return len(text)
 }

@@ -52,10 +52,20 @@ func TestStatements(t *testing.T) {
 		`SELECT ';' AS ";", '\';' AS ` + "`;`; SELECT 'a'';'": {
 			`SELECT ';' AS ";", '\';' AS ` + "`;`", "SELECT 'a'';'"},
 		"/* a; */ SELECT 1 /* ; */; # b;\n SELECT 2":   {"SELECT 1 /* ; */", "SELECT 2"},
-		"SELECT 1; INSERT INTO t FORMAT CSV 1;2\n3;4;": {"SELECT 1", "INSERT INTO t FORMAT CSV 1;2\n3;4"},
-		"SELECT 'not closed; SELECT 2":                 {"SELECT 'not closed; SELECT 2"},
-		"SELECT 1 /* not closed; SELECT 2":             {"SELECT 1 /* not closed; SELECT 2"},
-		"SELECT '\\":                                   {"SELECT '\\"},
+		"SELECT 1; INSERT INTO t FORMAT CSV 1;2\n3;4;": {"SELECT 1", "INSERT INTO t FORMAT CSV 1;2\n3;4;"},
+		"insert into t\nformat\tTSV\n;; \n":            {"insert into t\nformat\tTSV\n;; \n"},
+		"INSERT INTO t VALUES (';'); DROP TABLE t;":    {"INSERT INTO t VALUES (';')", "DROP TABLE t"},
+		"INSERT INTO t FORMAT Values (1); SELECT 1":    {"INSERT INTO t FORMAT Values (1)", "SELECT 1"},
+		"INSERT INTO t (format, x) SELECT 1, 2; SELECT 3": {"INSERT INTO t (format, x) SELECT 1, 2",
+			"SELECT 3"},
+		"INSERT INTO reformat SELECT 'FORMAT CSV'; SELECT 1": {"INSERT INTO reformat SELECT 'FORMAT CSV'",
+			"SELECT 1"},
+		"SELECT 1 FORMAT CSV; SELECT 2":          {"SELECT 1 FORMAT CSV", "SELECT 2"},
+		"SELECT $$a;$$, $x$;$$;$x$; SELECT a$b;": {"SELECT $$a;$$, $x$;$$;$x$", "SELECT a$b"},
+		"SELECT ‘;\\’ AS “;’”; SELECT 2":         {"SELECT ‘;\\’ AS “;’”", "SELECT 2"},
+		"SELECT 'not closed; SELECT 2":           {"SELECT 'not closed; SELECT 2"},
+		"SELECT 1 /* not closed; SELECT 2":       {"SELECT 1 /* not closed; SELECT 2"},
+		"SELECT '\\":                             {"SELECT '\\"},
 	} {
 		if got := Statements(text); !slices.Equal(got, want) {
 			t.Errorf("%q is %q, want %q", text, got, want)
