@@ -163,6 +163,17 @@ func size(p *int, least int) field {
 	}}
 }
 
+// orZero is a field of numbers that may also be 0, which stands for a default that depends on other settings.
+func orZero(p *int, f field) field {
+	return field{get: f.get, set: func(v value) error {
+		if v.text == "0" {
+			*p = 0
+			return nil
+		}
+		return f.set(v)
+	}}
+}
+
 // eachItem joins the errors of all items.
 func eachItem(items []string, check func(string) error) error {
 	var errs []error

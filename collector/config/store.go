@@ -27,9 +27,22 @@ const (
 type Batch struct {
 	Rows       int
 	Age        time.Duration
-	QueueBytes int
+	QueueBytes int // 0: see InsertQueueBytes
 	Inserters  int
 	Grace      time.Duration // time limit for a stop
+}
+
+// InsertQueueBytes is batch.queue_bytes, or its default. Each insert makes a part in each table of each rollup, which
+// takes the server as long for few rows as for many. What waits together is sent together.
+func (c *Config) InsertQueueBytes() int {
+	const alone, withRollups = 64 << 20, 256 << 20
+	switch {
+	case c.Batch.QueueBytes > 0:
+		return c.Batch.QueueBytes
+	case len(c.Schema.Rollups) > 0:
+		return withRollups
+	}
+	return alone
 }
 
 // Spool is where blocks wait on disk while a server is down.
@@ -90,12 +103,13 @@ func storeKeys(c *Config) []key {
 		{path: "batch.age", env: []string{"CLICKHOUSE_BATCH_TIMEOUT"}, def: "2s",
 			field: duration(&c.Batch.Age, 10*time.Millisecond),
 			help:  "An insert is sent when its first row is this old."},
-		{path: "batch.queue_bytes", def: "64MiB", field: size(&c.Batch.QueueBytes, 1<<20),
-			help: "Inserts wait for ClickHouse in memory up to this size. Beyond it, the oldest goes to the " +
-				"spool."},
+		{path: "batch.queue_bytes", field: orZero(&c.Batch.QueueBytes, size(&c.Batch.QueueBytes, 1<<20)),
+			help: "Inserts wait for ClickHouse in memory up to this size. Beyond half of it, the oldest goes to the " +
+				"spool. 0: 64MiB, or 256MiB with flow.rollups, which cost the less for each row the larger an " +
+				"insert is."},
 		{path: "batch.inserters", def: "2", field: number(&c.Batch.Inserters, 1, 64),
 			help: "How many inserts are sent at once. While one is on its way, others wait for each other for up " +
-				"to 2 seconds, and up to 48 MiB of them are sent as one."},
+				"to 4 seconds, and those within three quarters of batch.queue_bytes are sent as one."},
 		{path: "batch.grace", def: "30s", field: duration(&c.Batch.Grace, time.Second),
 			help: "How long a stop may take to deliver what is left."},
 

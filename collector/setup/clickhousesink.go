@@ -22,7 +22,7 @@ func clickHouseSink(cfg *config.Config) Sink {
 		},
 		Used: true, Takes: cfg.Server.Flows,
 		Spool: SpoolDirectory{What: "spool", Path: cfg.Spool.Path, PathKey: "spool.path", MaxBytes: cfg.Spool.MaxBytes,
-			Key: "spool.max_bytes", Log: "spool", QueueBytes: cfg.Batch.QueueBytes, QueueKey: "batch.queue_bytes"},
+			Key: "spool.max_bytes", Log: "spool", QueueBytes: cfg.InsertQueueBytes(), QueueKey: "batch.queue_bytes"},
 		Open: func(p Parts) (sink.Sink, error) {
 			return clickhouse.NewSink(p.Conn, ClickHouseSinkOptions(cfg, p)), nil
 		},
@@ -33,7 +33,7 @@ func clickHouseSink(cfg *config.Config) Sink {
 func ClickHouseSinkOptions(cfg *config.Config, p Parts) clickhouse.SinkOptions {
 	o := clickhouse.SinkOptions{
 		WriterOptions: clickhouse.WriterOptions{
-			QueueBytes: int64(cfg.Batch.QueueBytes), Inserters: cfg.Batch.Inserters, Ready: p.TablesMade,
+			QueueBytes: int64(cfg.InsertQueueBytes()), Inserters: cfg.Batch.Inserters, Ready: p.TablesMade,
 			Spool: p.Spool, Book: p.Book, Attempted: p.Attempted, Quarantine: Quarantine(cfg),
 			Window: cfg.Schema.DeduplicationWindow, Replicated: cfg.Schema.Replication.Enabled,
 			Log: p.Log.Named("clickhouse").With(zap.Strings("servers", p.Servers)),

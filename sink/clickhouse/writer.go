@@ -85,9 +85,9 @@ type WriterOptions struct {
 	QueueBytes int64
 	// Inserters is how many inserts run at a time. 0: 2.
 	Inserters int
-	// JoinBytes limits how much of what waits is sent in one insert. 0: 48 MiB.
+	// JoinBytes limits how much of what waits is sent in one insert. 0: three quarters of QueueBytes.
 	JoinBytes int
-	// JoinPatience is how long an insert waits for another one that is on its way, to be joined with the next. 0: 2
+	// JoinPatience is how long an insert waits for another one that is on its way, to be joined with the next. 0: 4
 	// seconds.
 	JoinPatience time.Duration
 	// InsertTimeout is the time limit of one attempt. 0: 2 minutes.
@@ -180,8 +180,8 @@ func NewWriter(conn driver.Conn, o WriterOptions) *Writer {
 func (o WriterOptions) withDefaults() WriterOptions {
 	o.QueueBytes = orDefault(o.QueueBytes, 64<<20)
 	o.Inserters = orDefault(o.Inserters, 2)
-	o.JoinBytes = orDefault(o.JoinBytes, 48<<20)
-	o.JoinPatience = orDefault(o.JoinPatience, 2*time.Second)
+	o.JoinBytes = orDefault(o.JoinBytes, int(o.QueueBytes/4*3))
+	o.JoinPatience = orDefault(o.JoinPatience, 4*time.Second)
 	o.InsertTimeout = orDefault(o.InsertTimeout, 2*time.Minute)
 	o.RetryMin = orDefault(o.RetryMin, 500*time.Millisecond)
 	o.RetryMax = orDefault(o.RetryMax, 10*time.Second)
