@@ -163,8 +163,9 @@ func FineSteps() []time.Duration {
 	return []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour}
 }
 
-// mostSteps is the maximum number of steps of statistics: a month of five minutes.
-const mostSteps = 31 * 24 * 12
+// mostSteps is the maximum number of steps of statistics: five minutes of a month of 31 days in which clocks go back an
+// hour.
+const mostSteps = (31*24 + 1) * 12
 
 // parameterNames lists what Parse reads.
 var parameterNames = []string{"by", "filter", "last", "from", "to", "at", "step", "zone", "view", "unit", "top",

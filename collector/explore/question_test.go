@@ -94,6 +94,12 @@ func TestParse_time(t *testing.T) {
 		"to=14:00":                         "2026-03-04 13:00 to 2026-03-04 14:00",
 		"from=11:00&to=11:00:10":           "2026-03-05 11:00 to 2026-03-05 11:00",
 		"last=today&from=09:00&to=10:00":   "2026-03-05 09:00 to 2026-03-05 10:00",
+		"from=2026-03-05 09:00:30":         "2026-03-05 09:00 to 2026-03-05 12:00",
+		"from=2026-03-05 09:00Z":           "2026-03-05 09:00 to 2026-03-05 12:00",
+		"from=2026-03-05T09:00%2B01:00":    "2026-03-05 08:00 to 2026-03-05 12:00",
+		"from=2026-03-05T09:00+01:00":      "2026-03-05 08:00 to 2026-03-05 12:00",
+		"from=2026-03-05 09:00:00+01:00":   "2026-03-05 08:00 to 2026-03-05 12:00",
+		"from=2026-03-05 09:00:00.5-01:00": "2026-03-05 10:00 to 2026-03-05 12:00",
 	} {
 		values, err := url.ParseQuery(text)
 		if err != nil {
@@ -108,6 +114,12 @@ func TestParse_time(t *testing.T) {
 		if got := from.UTC().Format(day) + " to " + to.UTC().Format(day); got != want {
 			t.Errorf("%s is %s, want %s", text, got, want)
 		}
+	}
+	// A month of five minutes, as it is billed, is so long where clocks go back too.
+	october, _ := url.ParseQuery("from=2025-10-01&to=2025-11-01&step=5m&zone=Europe/Zurich&view=table")
+	q, err := Parse(october, noon)
+	if s := q.span(noon); err != nil || s.step != 5*time.Minute || s.points() != 8940 {
+		t.Errorf("October: %d steps of %s, %v", s.points(), s.step, err)
 	}
 	// A day just begun has a length, and yesterday's address is of the next day a day later.
 	today := Question{Day: Today}

@@ -21,8 +21,18 @@ const (
 // aroundAt is how much before and after a moment is shown.
 const aroundAt = 10 * time.Minute
 
-// timeLayouts are the accepted formats of a time. A time without a zone is in the question's zone.
-var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"}
+// timeLayouts are the accepted formats of a time, see withT. A time without a zone is in the question's zone.
+var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04",
+	"2006-01-02"}
+
+// withT writes a T between date and time where a space is. Another space is the plus sign of an offset: in an address
+// that has it as it is, it means a space.
+func withT(text string) string {
+	if at := len(time.DateOnly); len(text) > at && text[at] == ' ' {
+		text = text[:at] + "T" + text[at+1:]
+	}
+	return strings.Replace(text, " ", "+", 1)
+}
 
 // clockLayouts are the formats of a time of a day that is not named.
 var clockLayouts = []string{"15:04", "15:04:05"}
@@ -110,7 +120,7 @@ func (q *Question) complete(from, to, last string, now time.Time) error {
 // moment reads a time. One without a date is today's, or yesterday's if today's has not come yet.
 func (q *Question) moment(text string, now time.Time) (time.Time, error) {
 	for _, layout := range timeLayouts {
-		t, err := time.ParseInLocation(layout, text, q.Zone)
+		t, err := time.ParseInLocation(layout, withT(text), q.Zone)
 		if err == nil && possible(t.In(q.Zone)) {
 			return t, nil
 		}
