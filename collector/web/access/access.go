@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -177,8 +178,17 @@ type lines struct {
 	names  map[string]string   // the names as the file has them, by folded
 }
 
-// folded returns a name as it is for comparisons in which capitals do not matter.
-func folded(name string) string { return strings.ToLower(strings.ToUpper(name)) }
+// folded returns a name as it is for comparisons in which capitals do not matter. A letter beyond ASCII stays apart
+// from those in it: to Unicode ı, ſ and the Kelvin sign are other forms of i, s and k, and who registers such a name
+// elsewhere must not become a user of the file.
+func folded(name string) string {
+	return strings.Map(func(r rune) rune {
+		if small := unicode.ToLower(unicode.ToUpper(r)); (small <= unicode.MaxASCII) == (r <= unicode.MaxASCII) {
+			return small
+		}
+		return r
+	}, name)
+}
 
 // Bounds of what a file of users and a client may cost.
 const (

@@ -142,6 +142,15 @@ func TestUsers_capitals(t *testing.T) {
 			t.Errorf("%s: %+v", name, who)
 		}
 	}
+	for name, same := range map[string]bool{"kim": true, "KIM": true, "\u212aim": false, "k\u0131m": false,
+		"k\u0130m": false} {
+		if got := folded(name) == folded("Kim"); got != same {
+			t.Errorf("%q is Kim: %v", name, got)
+		}
+	}
+	if folded("JOSÉ") != folded("josé") || folded("\u017fam") == folded("Sam") {
+		t.Error("letters that are not of ASCII")
+	}
 	if knows(users, "ben", "secret") || !knows(users, "Ben", "secret") {
 		t.Error("capitals of a name with a password do not matter")
 	}
