@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"slices"
@@ -85,37 +86,23 @@ func runExplore(ctx context.Context, c *cli.Command) (err error) {
 	if err != nil {
 		return fmt.Errorf("explore: %w", err)
 	}
+	write, err := exportOf(c)
+	if err != nil {
+		return err
+	}
 	conn, done, err := setup.OpenForQuery(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	explorer := &explore.Explorer{Conn: conn, Planner: planner, Now: time.Now}
-	if err := explorer.ReadSources(ctx); err != nil {
-		return fmt.Errorf("explore: %s", explore.Reason(err))
-	}
-	a, err := explorer.Ask(ctx, q)
-	var bad *filter.Error
+	a, err := ask(ctx, explorer, q)
 	switch {
-	case errors.As(err, &bad):
-		return fmt.Errorf("explore: the filter cannot be read\n%s", bad.Show(q.Filter))
 	case err != nil:
-		return fmt.Errorf("explore: %s", explore.Reason(err))
-	}
-	if q.View != explore.Lost {
-		if a.Losses, err = explorer.Losses(ctx, a); err != nil {
-			return fmt.Errorf("explore: %s", explore.Reason(err))
-		}
-	}
-	switch {
-	case c.Bool("sql"):
-		return export.SQL(os.Stdout, a)
-	case c.Bool("json"):
-		return export.JSON(os.Stdout, a)
-	case c.Bool("csv"):
-		return export.CSV(os.Stdout, a)
-	}
-	if a.Empty() {
+		return err
+	case write != nil:
+		return write(os.Stdout, a)
+	case a.Empty():
 		why, err := explorer.Nothing(ctx, a)
 		if err != nil {
 			return fmt.Errorf("explore: %s", explore.Reason(err))
@@ -123,6 +110,41 @@ func runExplore(ctx context.Context, c *cli.Command) (err error) {
 		fmt.Println(why.Text)
 	}
 	return a.Print(os.Stdout)
+}
+
+// exportOf is what writes the answer for programs, if a flag asks for that; nil: it is printed for people.
+func exportOf(c *cli.Command) (write func(io.Writer, *explore.Answer) error, err error) {
+	for _, format := range []struct {
+		flag  string
+		write func(io.Writer, *explore.Answer) error
+	}{{"sql", export.SQL}, {"json", export.JSON}, {"csv", export.CSV}} {
+		if !c.Bool(format.flag) {
+			continue
+		}
+		if write != nil {
+			return nil, commandline.Usage("explore: one of --sql, --json and --csv can be given")
+		}
+		write = format.write
+	}
+	return write, nil
+}
+
+// ask answers a question, with its losses. The error shows the place in the filter that it is about.
+func ask(ctx context.Context, explorer *explore.Explorer, q explore.Question) (*explore.Answer, error) {
+	if err := explorer.ReadSources(ctx); err != nil {
+		return nil, fmt.Errorf("explore: %s", explore.Reason(err))
+	}
+	a, err := explorer.Ask(ctx, q)
+	if bad := (*filter.Error)(nil); errors.As(err, &bad) {
+		return nil, fmt.Errorf("explore: the filter cannot be read\n%s", bad.Show(q.Filter))
+	}
+	if err == nil && q.View != explore.Lost {
+		a.Losses, err = explorer.Losses(ctx, a)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("explore: %s", explore.Reason(err))
+	}
+	return a, nil
 }
 
 // exploreValues are the parameters of the question: those of the saved view, and the flags.

@@ -205,24 +205,12 @@ func Parse(values url.Values, now time.Time) (Question, error) {
 }
 
 func parse(values url.Values, now time.Time) (Question, error) {
-	q := Question{Unit: Bits, View: Stacked, Top: defaultTop, Zone: time.UTC,
-		Filter: strings.TrimSpace(values.Get("filter"))}
-	for _, text := range values["by"] {
-		for name := range strings.SplitSeq(text, ",") {
-			if name = filter.Canonical(strings.TrimSpace(name)); name != "" && !slices.Contains(q.By, name) {
-				q.By = append(q.By, name)
-			}
-		}
+	q := Question{Unit: Bits, View: Stacked, Top: defaultTop, Filter: strings.TrimSpace(values.Get("filter"))}
+	if err := q.parseBy(values["by"]); err != nil {
+		return q, err
 	}
-	if len(q.By) > MaxBy {
-		return q, fmt.Errorf("by: %d dimensions, and at most %d can be shown", len(q.By), MaxBy)
-	}
-	if name := values.Get("zone"); name != "" {
-		zone, err := time.LoadLocation(name)
-		if err != nil || zone == time.Local { // the collector's own, by a name that ClickHouse does not know
-			return q, fmt.Errorf("zone: %q is no time zone, such as Europe/Zurich or UTC", name)
-		}
-		q.Zone = zone
+	if err := q.parseZone(values.Get("zone")); err != nil {
+		return q, err
 	}
 	if text := values.Get("unit"); text != "" {
 		if q.Unit = Unit(text); !slices.Contains(Units(), q.Unit) {
@@ -252,6 +240,31 @@ func parse(values url.Values, now time.Time) (Question, error) {
 		return q, fmt.Errorf("before: %q is none of period, day and week", q.Before)
 	}
 	return q, q.parseTime(values, now)
+}
+
+// parseBy reads lists of dimensions.
+func (q *Question) parseBy(lists []string) error {
+	for _, text := range lists {
+		for name := range strings.SplitSeq(text, ",") {
+			if name = filter.Canonical(strings.TrimSpace(name)); name != "" && !slices.Contains(q.By, name) {
+				q.By = append(q.By, name)
+			}
+		}
+	}
+	if len(q.By) > MaxBy {
+		return fmt.Errorf("by: %d dimensions, and at most %d can be shown", len(q.By), MaxBy)
+	}
+	return nil
+}
+
+// parseZone reads the name of a time zone; "" is UTC.
+func (q *Question) parseZone(name string) error {
+	zone, err := time.LoadLocation(name)
+	if err != nil || zone == time.Local { // the collector's own, by a name that ClickHouse does not know
+		return fmt.Errorf("zone: %q is no time zone, such as Europe/Zurich or UTC", name)
+	}
+	q.Zone = zone
+	return nil
 }
 
 // Values returns the parameters of the question's page, without those that have their default.
