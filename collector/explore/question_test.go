@@ -56,10 +56,12 @@ func TestParse_refused(t *testing.T) {
 		"top=51":          `top: "51" is no number from 1 to 50`,
 		"view=pie": `view: "pie" is none of [stacked lines both share table sankey matrix hours ` +
 			`map flows losses]`,
-		"unit=dogs":     `unit: "dogs" is none of [bits packets flows volume]`,
-		"zone=../etc/x": `zone: "../etc/x" is no time zone, such as Europe/Zurich or UTC`,
-		"zone=Local":    `zone: "Local" is no time zone, such as Europe/Zurich or UTC`,
-		"by=a,b,c,d,e":  "by: 5 dimensions, and at most 4 can be shown",
+		"unit=dogs":      `unit: "dogs" is none of [bits packets flows volume]`,
+		"zone=../etc/x":  `zone: "../etc/x" is no time zone, such as Europe/Zurich or UTC`,
+		"zone=right/UTC": `zone: "right/UTC" is no time zone, such as Europe/Zurich or UTC`,
+		"zone=Factory":   `zone: "Factory" is no time zone, such as Europe/Zurich or UTC`,
+		"zone=Local":     `zone: "Local" is no time zone, such as Europe/Zurich or UTC`,
+		"by=a,b,c,d,e":   "by: 5 dimensions, and at most 4 can be shown",
 		"from=2026-03-06&to=2026-03-05": "from 2026-03-06T00:00 to 2026-03-05T00:00 is no time of a " +
 			"second to five years",
 	} {
