@@ -1,6 +1,7 @@
 package freeport
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -83,25 +84,18 @@ func otherProcess(t *testing.T) []string {
 }
 
 func TestNext_leavesOutUsed(t *testing.T) {
-	address, err := Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, network := range []string{"tcp4", "udp4"} {
+	for network, use := range map[string]func(address string) (io.Closer, error){
+		"tcp4": func(address string) (io.Closer, error) { return net.Listen("tcp4", address) },
+		"udp4": func(address string) (io.Closer, error) { return net.ListenPacket("udp4", address) },
+	} {
+		address, err := Next()
+		if err != nil {
+			t.Fatal(err)
+		}
 		used := netip.AddrPortFrom(address.Addr(), address.Port()+1)
-		closed := func() error { return nil }
-		if network == "tcp4" {
-			l, err := net.Listen(network, used.String())
-			if err != nil {
-				t.Skipf("%s is used by another program", used)
-			}
-			closed = l.Close
-		} else {
-			s, err := net.ListenPacket(network, used.String())
-			if err != nil {
-				t.Skipf("%s is used by another program", used)
-			}
-			closed = s.Close
+		user, err := use(used.String())
+		if err != nil {
+			t.Skipf("%s is used by another program", used)
 		}
 		next, err := Next()
 		if err != nil {
@@ -110,7 +104,6 @@ func TestNext_leavesOutUsed(t *testing.T) {
 		if next == used {
 			t.Errorf("%s %s is used, but was given", network, used)
 		}
-		address = next
-		_ = closed()
+		user.Close()
 	}
 }
