@@ -14,7 +14,6 @@ import (
 
 	"github.com/metranova/flow-collector/bench/measure"
 	"github.com/metranova/flow-collector/bench/scratch"
-	"github.com/metranova/flow-collector/sink/freeport"
 )
 
 // Options say what to run and for how long.
@@ -126,19 +125,12 @@ func begin(ctx context.Context, o Options) (r *run, err error) {
 	if err := writeMetadata(filepath.Join(o.Dir, "conf")); err != nil {
 		return r, err
 	}
-	address, err := freeport.Next()
+	free, err := measure.FreeAddresses()
 	if err != nil {
 		return r, err
 	}
-	r.storeAddr = address.String()
+	r.listen, r.page, r.storeAddr = free.Listen, free.Page.String(), free.Store.String()
 	r.tables = scratch.Store(r.storeAddr)
-	if r.listen, err = freeport.Next(); err != nil {
-		return r, err
-	}
-	if address, err = freeport.Next(); err != nil {
-		return r, err
-	}
-	r.page = address.String()
 	if err := r.startStore(); err != nil {
 		return r, err
 	}

@@ -110,7 +110,8 @@ func explorer(t *testing.T) *Explorer {
 	return e
 }
 
-func ask(t *testing.T, e *Explorer, address string) *Answer {
+// question reads an address.
+func question(t *testing.T, address string) Question {
 	t.Helper()
 	values, err := url.ParseQuery(address)
 	if err != nil {
@@ -120,7 +121,12 @@ func ask(t *testing.T, e *Explorer, address string) *Answer {
 	if err != nil {
 		t.Fatalf("%s: %v", address, err)
 	}
-	a, err := e.Ask(t.Context(), q)
+	return q
+}
+
+func ask(t *testing.T, e *Explorer, address string) *Answer {
+	t.Helper()
+	a, err := e.Ask(t.Context(), question(t, address))
 	if err != nil {
 		t.Fatalf("%s: %v", address, err)
 	}

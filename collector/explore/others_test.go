@@ -3,7 +3,6 @@ package explore
 import (
 	"fmt"
 	"math"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -42,14 +41,7 @@ func testOthers(t *testing.T, e *Explorer) {
 		"by=src.as,app&view=sankey&top=3", "by=src.city&top=2", "by=src.as&view=both", "by=src.as&before=week&top=2",
 	} {
 		for _, during := range []string{week, days} {
-			values, err := url.ParseQuery(address + "&" + during)
-			if err != nil {
-				t.Fatal(err)
-			}
-			q, err := Parse(values, noon)
-			if err != nil {
-				t.Fatal(err)
-			}
+			q := question(t, address+"&"+during)
 			said := func() string {
 				a, err := e.Ask(t.Context(), q)
 				if err != nil {

@@ -145,15 +145,7 @@ func TestQuestion_Ignored(t *testing.T) {
 		"view=losses&filter=as=1&unit=flows": "This view has no filter (losses are of datagrams, not of flows), " +
 			"no unit (unit).",
 	} {
-		values, err := url.ParseQuery(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		q, err := Parse(values, noon)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := q.Ignored(); got != want {
+		if got := question(t, text).Ignored(); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}

@@ -1,6 +1,7 @@
 package explore
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -97,10 +98,8 @@ func (q *Question) complete(from, to, last string, now time.Time) error {
 			length = x.Last // 0 of a day, which has its own ends
 		}
 		switch {
-		case from == "" && length == 0:
-			q.From = q.To.Add(-defaultLast)
 		case from == "":
-			q.From = q.To.Add(-length)
+			q.From = q.To.Add(-cmp.Or(length, defaultLast))
 		case length > 0:
 			q.To = q.From.Add(length)
 		case q.From.After(now.Add(-minRange)):

@@ -52,6 +52,9 @@ func (s *Share) Settled(from netip.Addr) bool {
 	return at != nil && at.tenure >= settledTenure && at.tenure >= s.longest/seniority
 }
 
+// isJunior reports whether a source has not been heard for long, beside the one that was heard for longest.
+func (s *Share) isJunior(at *knownSource) bool { return at.tenure < s.longest/seniority }
+
 // takeCensus finds out which sources are large. It is called every second, before costs are halved. While datagrams are
 // dropped, and shortly after it, sources take less than they send: then the mean of before holds, if there is one, and
 // what was large stays so.
@@ -63,7 +66,7 @@ func (s *Share) takeCensus() {
 	lasting := s.asked > 0 && s.second <= s.asked+believed && s.longest >= settledTenure
 	others, sum, n := float64(s.budget), 0.0, uint64(0)
 	s.eachKnown(func(at *knownSource) {
-		at.young = !at.judged() || at.tenure < s.longest/seniority || at.young && lasting
+		at.young = !at.judged() || s.isJunior(at) || at.young && lasting
 		at.large = at.young || at.large && dropping
 		switch {
 		case !at.judged(): // its cost is in the budget

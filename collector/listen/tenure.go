@@ -45,7 +45,7 @@ func (s *Share) Restore(all []Tenure) {
 	}
 	// The first census comes in a second: a flood that was heard in the last run is not among routers until then.
 	s.eachKnown(func(at *knownSource) {
-		at.young = at.tenure < s.longest/seniority
+		at.young = s.isJunior(at)
 		at.large = at.young
 	})
 }

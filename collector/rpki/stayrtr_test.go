@@ -25,7 +25,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/metranova/flow-collector/sink/freeport"
+	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
 const patience = 5 * time.Minute // on a loaded host stayrtr takes half a minute for its 100,000 payloads
@@ -57,14 +57,6 @@ func (e *exported) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		"roas": e.roas})
 }
 
-func freePort(t *testing.T) string {
-	address, err := freeport.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address.String()
-}
-
 // stayrtr runs a cache. stop ends it.
 func stayrtr(t *testing.T, args ...string) (stop func()) {
 	t.Helper()
@@ -73,7 +65,8 @@ func stayrtr(t *testing.T, args ...string) (stop func()) {
 		t.Skip("NOT TESTED: stayrtr (Debian: apt-get install stayrtr)")
 	}
 	out := &strings.Builder{}
-	command := exec.Command(path, append(args, "-checktime=false", "-refresh", "1", "-metrics.addr", freePort(t))...)
+	command := exec.Command(path, append(args, "-checktime=false", "-refresh", "1", "-metrics.addr",
+		storetest.FreePort(t))...)
 	command.Stdout, command.Stderr = out, out
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
@@ -154,7 +147,7 @@ func TestStayRTR(t *testing.T) {
 			data.set("10.0.0.0/8")
 			server := httptest.NewServer(data)
 			defer server.Close()
-			address := freePort(t)
+			address := storetest.FreePort(t)
 			args := []string{"-cache", server.URL, "-protocol", test.protocol}
 			o := Options{Caches: []string{address}, Log: zap.NewNop()}
 			if test.tls {
@@ -215,7 +208,7 @@ func TestStayRTR(t *testing.T) {
 		data.set("10.0.0.0/8")
 		server := httptest.NewServer(data)
 		defer server.Close()
-		address := freePort(t)
+		address := storetest.FreePort(t)
 		stop := stayrtr(t, "-cache", server.URL, "-bind", address)
 		c := Open(Options{Caches: []string{address}, Expire: 10 * time.Second, Log: zap.NewNop()})
 		defer c.Close()

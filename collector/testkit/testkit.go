@@ -27,7 +27,6 @@ import (
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/sink/clickhouse"
-	"github.com/metranova/flow-collector/sink/freeport"
 	"github.com/metranova/flow-collector/sink/golden"
 	"github.com/metranova/flow-collector/sink/store"
 	"github.com/metranova/flow-collector/sink/store/storetest"
@@ -95,11 +94,7 @@ func ConfigFor(t testing.TB, environ ...string) *config.Config {
 // FreePort returns 127.0.0.1 and a port that is free for UDP and TCP.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	address, err := freeport.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address.String()
+	return storetest.FreePort(t)
 }
 
 // Patience is the deadline of tests for what takes no time on an idle machine.

@@ -16,7 +16,6 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"github.com/metranova/flow-collector/sink/freeport"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
@@ -69,11 +68,7 @@ func newFront(t *testing.T, backend string) *front {
 func (f *front) up() {
 	f.t.Helper()
 	if f.addr == "" {
-		free, err := freeport.Next()
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		f.addr = free.String()
+		f.addr = storetest.FreePort(f.t)
 	}
 	listener, err := net.Listen("tcp", f.addr)
 	if err != nil {

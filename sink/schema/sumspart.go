@@ -23,7 +23,7 @@ func (s *Settings) sumsPart(r *summed, rows bool, table, where string) string {
 	flows := "flow_count"
 	if rows {
 		columns, flows = []string{"toDateTime(f.start_time, 'UTC') AS start_time"}, "toUInt64(1) AS flow_count"
-		where = strings.ReplaceAll(where, startTime, "f."+startTime)
+		where = ofTable(where)
 	}
 	for _, d := range r.dimensions() {
 		columns = append(columns, s.sumsColumn(d, rows))
@@ -148,7 +148,7 @@ func (s *Settings) aggregatePart(r *summed, where string) string {
 	}
 	columns = append(append(columns, r.filterColumns(true)...), "flow_count", "bit_count", "packet_count")
 	return "SELECT " + strings.Join(columns, ", ") + "\nFROM " + s.qualified(r.base.Table) + " AS f\nWHERE " +
-		strings.ReplaceAll(where, startTime, "f."+startTime)
+		ofTable(where)
 }
 
 // aggregateColumn is a dimension as it is selected from an aggregate.

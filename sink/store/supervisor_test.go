@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/metranova/flow-collector/sink/freeport"
 	"github.com/metranova/flow-collector/sink/store"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
@@ -280,9 +279,7 @@ func process(t *testing.T) (*exec.Cmd, string, func() error) {
 	if engine == "" {
 		t.Skip("no ClickHouse engine: run `make engine`, or set STORE_ENGINE to a libchdb.so")
 	}
-	free, err := freeport.Next()
-	must(t, err)
-	address := free.String()
+	address := storetest.FreePort(t)
 	o := store.Options{Path: t.TempDir(), Listen: address, Engine: engine}
 	cmd := storetest.Command(o.Arguments())
 	cmd.Stderr = os.Stderr

@@ -96,11 +96,7 @@ func Supervise(t testing.TB, o store.Options) *store.Supervisor {
 		o.Path = t.TempDir()
 	}
 	if o.Listen == "" {
-		address, err := freeport.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.Listen = address.String()
+		o.Listen = FreePort(t)
 	}
 	s, err := store.Start(context.Background(), store.SupervisorOptions{Options: o, Command: Command})
 	if err != nil {
@@ -108,6 +104,16 @@ func Supervise(t testing.TB, o store.Options) *store.Supervisor {
 	}
 	t.Cleanup(s.Stop)
 	return s
+}
+
+// FreePort returns 127.0.0.1 and a port that is free for UDP and TCP, and no other process's.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	address, err := freeport.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address.String()
 }
 
 // Command runs this test binary as a store with the given arguments.
