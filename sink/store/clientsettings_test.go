@@ -15,9 +15,9 @@ import (
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
-// Settings by which a client would write to the log of the store, or to the engine's own tables for each query or
-// sample.
-func TestClientsDoNotChooseWhatIsLogged(t *testing.T) {
+// Settings by which a client would write to the log of the store, to the engine's own tables for each query or sample,
+// or have a higher priority than all else on the host.
+func TestSettingsThatClientsDoNotChoose(t *testing.T) {
 	base := storetest.Start(t)
 	for name, value := range map[string]string{
 		"send_logs_level": "trace", "send_logs_source_regexp": ".", "log_queries": "0", "log_query_threads": "1",
@@ -28,6 +28,8 @@ func TestClientsDoNotChooseWhatIsLogged(t *testing.T) {
 		"memory_profiler_sample_probability": "1", "trace_profile_events": "1",
 		"opentelemetry_start_trace_probability": "1",
 		"opentelemetry_trace_processors":        "1",
+		"os_thread_priority":                    "-20", "os_threads_nice_value_query": "-20",
+		"os_threads_nice_value_materialized_view": "-20",
 	} {
 		for where, r := range map[string]reply{
 			"in the address":   send(t, http.MethodPost, base+"/?"+name+"="+url.QueryEscape(value), "SELECT 1"),

@@ -39,6 +39,7 @@ type places struct {
 	mu      sync.Mutex
 	next    uint64
 	active  map[uint64]running // by number
+	inserts usage              // of the collector's inserts
 	refused atomic.Uint64
 	told    [placeKinds]time.Time // when the log was last told that all are taken
 }
@@ -107,10 +108,17 @@ func (p *places) begin(kind placeKind, text string) (free func()) {
 	defer p.mu.Unlock()
 	p.next++
 	n := p.next
-	p.active[n] = running{kind, time.Now(), excerpt(text)}
+	now := time.Now()
+	p.active[n] = running{kind, now, excerpt(text)}
+	if kind == ownInsertPlaces {
+		p.inserts.add(1, now)
+	}
 	return func() {
 		p.mu.Lock()
 		delete(p.active, n)
+		if kind == ownInsertPlaces {
+			p.inserts.add(-1, time.Now())
+		}
 		p.mu.Unlock()
 		<-p.kinds[kind]
 	}

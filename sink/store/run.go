@@ -51,6 +51,7 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 		return errClientLeft
 	}
 	s.bound(q, st, a.r)
+	s.yield(q, kind)
 	if st.verb == "INSERT" && !q.deduplicates(st) {
 		q.bound("deduplicate_insert", "disable")
 	}

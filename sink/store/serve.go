@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -211,11 +212,7 @@ func (s *server) open(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store engine %s cannot open %s: %w", s.o.Engine, s.o.Path, err)
 	}
-	err = anchor.query("SELECT version(), timezone()", "TabSeparated", nil, func(b []byte, _ counts) error {
-		s.version, s.zone, _ = strings.Cut(strings.TrimSpace(string(b)), "\t")
-		return nil
-	})
-	if err != nil {
+	if err := s.readEngine(anchor); err != nil {
 		anchor.close()
 		return nil, fmt.Errorf("store engine %s does not answer: %w", s.o.Engine, err)
 	}
@@ -230,6 +227,21 @@ func (s *server) open(ctx context.Context) (*conn, error) {
 	s.engine = e
 	s.ready.Store(true)
 	return anchor, nil
+}
+
+// readEngine asks what the engine is and does by default.
+func (s *server) readEngine(c *conn) error {
+	text, err := c.text("SELECT version(), timezone(), toUInt32(getSetting('" + threadsSetting + "'))")
+	if err != nil {
+		return err
+	}
+	fields := strings.Split(strings.TrimSpace(text), "\t")
+	if len(fields) != 3 {
+		return fmt.Errorf("it says %q of itself", text)
+	}
+	s.version, s.zone = fields[0], fields[1]
+	s.threads, err = strconv.Atoi(fields[2])
+	return err
 }
 
 // dangerousTables are tables of the engine itself whose reading harms it. stack_trace interrupts every thread of this

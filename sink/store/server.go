@@ -28,13 +28,17 @@ type server struct {
 	lock     *directoryLock // nil until the directory is taken
 
 	opening atomic.Bool // the engine reads its tables, which may take minutes
-	ready   atomic.Bool // engine, version and zone are set
+	ready   atomic.Bool // engine, version, zone and threads are set
 	version string      // of the engine, such as "26.7.2.1"
 	zone    string
+	threads int // of a query, by default
+
+	mayRenice bool
 }
 
 func newServer(o Options, d *door) *server {
-	s := &server{o: o, door: d, places: newPlaces(o.Queries, o.Log), sessions: newSessions(), marks: newMarks()}
+	s := &server{o: o, door: d, places: newPlaces(o.Queries, o.Log), sessions: newSessions(), marks: newMarks(),
+		mayRenice: mayRenice()}
 	var err error
 	if s.host, err = os.Hostname(); err != nil {
 		s.host = "localhost"

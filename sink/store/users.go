@@ -57,6 +57,8 @@ var lockedSettings = []struct{ name, value string }{ // an empty value is the en
 	{"trace_profile_events", ""},
 	{"opentelemetry_start_trace_probability", ""},
 	{"opentelemetry_trace_processors", ""},
+	{"os_thread_priority", ""}, // the former name of niceSetting
+	{"os_threads_nice_value_materialized_view", ""},
 }
 
 // writeUsers writes the users file and returns its path.
@@ -72,6 +74,8 @@ func (o Options) writeUsers() (string, error) {
 	for _, s := range lockedSettings {
 		fmt.Fprintf(&b, "<%s><const/></%[1]s>\n", s.name)
 	}
+	// Nobody has a higher priority than inserts, and so none over other programs.
+	fmt.Fprintf(&b, "<%s><min>%d</min></%[1]s>\n", niceSetting, storeNice)
 	b.WriteString("</constraints>\n</default></profiles>\n<quotas><default/></quotas>\n")
 	b.WriteString(
 		"<users><default><password></password><networks><ip>::/0</ip></networks><profile>default</profile>" +
