@@ -3,8 +3,8 @@ package enrich
 import (
 	"cmp"
 	"encoding/binary"
-	"fmt"
 	"net/netip"
+	"strconv"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 )
@@ -43,23 +43,33 @@ func (c rdCache) text(r *flow.Record) string {
 	return text
 }
 
+// longestRD is the length of the longest text of a key.
+const longestRD = len("1:255.255.255.255:65535")
+
 // String formats the key.
 func (k rdKey) String() string {
+	b := make([]byte, 0, longestRD)
 	if k.vrf != 0 {
-		return fmt.Sprintf("vrfid:%d", k.vrf)
+		return string(strconv.AppendUint(append(b, "vrfid:"...), uint64(k.vrf), 10))
 	}
-	return RDText(k.rd)
+	return string(appendRD(b, k.rd))
 }
 
 // RDText returns a route distinguisher as text: type:administrator:number.
-func RDText(rd [8]byte) string {
+func RDText(rd [8]byte) string { return string(appendRD(make([]byte, 0, longestRD), rd)) }
+
+func appendRD(b []byte, rd [8]byte) []byte {
 	kind := binary.BigEndian.Uint16(rd[:])
+	b = append(strconv.AppendUint(b, uint64(kind), 10), ':')
+	number := uint64(binary.BigEndian.Uint16(rd[6:]))
 	switch kind {
 	case 1: // an IPv4 address and a 16-bit number
-		return fmt.Sprintf("1:%s:%d", netip.AddrFrom4([4]byte(rd[2:6])), binary.BigEndian.Uint16(rd[6:]))
+		b = netip.AddrFrom4([4]byte(rd[2:6])).AppendTo(b)
 	case 2: // a 32-bit AS and a 16-bit number
-		return fmt.Sprintf("2:%d:%d", binary.BigEndian.Uint32(rd[2:]), binary.BigEndian.Uint16(rd[6:]))
+		b = strconv.AppendUint(b, uint64(binary.BigEndian.Uint32(rd[2:])), 10)
+	default: // type 0: a 16-bit AS and a 32-bit number. Unknown types are printed in the same way.
+		b = strconv.AppendUint(b, uint64(binary.BigEndian.Uint16(rd[2:])), 10)
+		number = uint64(binary.BigEndian.Uint32(rd[4:]))
 	}
-	// Type 0: a 16-bit AS and a 32-bit number. Unknown types are printed in the same way.
-	return fmt.Sprintf("%d:%d:%d", kind, binary.BigEndian.Uint16(rd[2:]), binary.BigEndian.Uint32(rd[4:]))
+	return strconv.AppendUint(append(b, ':'), number, 10)
 }
