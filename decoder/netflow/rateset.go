@@ -52,6 +52,9 @@ func (s *rateSet) add(rate uint32) {
 }
 
 func (s *rateSet) remove(rate uint32) (stale bool) {
+	if rate == 0 {
+		return false
+	}
 	at, found := s.find(rate)
 	if !found {
 		return false
