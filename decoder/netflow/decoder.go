@@ -101,7 +101,7 @@ type Decoder struct {
 	batch     *flow.Batch
 	raw       raw
 	memory    memory
-	work      work
+	work      *work    // of the datagram in hand
 	announced template // being read
 	swept     int64    // when parked sessions were last checked
 	toSave    []*source
@@ -115,7 +115,7 @@ type Decoder struct {
 func New(table *exporter.Table, o Options) *Decoder {
 	o = o.withDefaults()
 	return &Decoder{o: o, compiler: newCompiler(), table: table, sources: map[flow.Addr]*source{},
-		transport: map[uint64]*source{}, memory: newMemory(&o)}
+		transport: map[uint64]*source{}, memory: newMemory(&o), work: &work{}}
 }
 
 // SetOverrides replaces the operator's sampling rates.

@@ -10,15 +10,15 @@ import (
 
 // heldSet is a data set that waits for its template, with what it needs of its datagram.
 type heldSet struct {
-	port     uint16
-	body     []byte
-	context  context
-	datagram uint64 // its number
+	port    uint16
+	body    []byte
+	context context
+	work    *work // of its datagram
 }
 
 // heldOverhead is the cost of a held set in addition to its body, in bytes. Without it, an unlimited number of sets
 // with empty bodies could be held.
-const heldOverhead = 128
+const heldOverhead = 192
 
 func (h *heldSet) size() int { return len(h.body) + heldOverhead }
 
@@ -32,13 +32,14 @@ func (d *Decoder) hold(s *session, id uint16, body []byte, c *context) {
 		s.stream.Fail(exporter.NoTemplate, 1)
 		return
 	}
-	h := heldSet{port: s.lastPort, body: body, context: *c, datagram: d.work.number}
+	h := heldSet{port: s.lastPort, body: body, context: *c, work: d.work}
 	held := &s.source.has.held
 	if d.work.held >= maxHeld*s.source.scale || !d.memory.held.Fits(held, h.size()) {
 		s.stream.Fail(exporter.HoldFull, 1)
 		return
 	}
 	d.work.held++
+	d.work.waits = true
 	h.body = slices.Clone(body)
 	if s.held == nil {
 		s.held = map[uint16][]heldSet{}
@@ -89,9 +90,8 @@ func (d *Decoder) release(s *session, id uint16) {
 	for i := range waiting {
 		h := &waiting[i]
 		d.memory.held.Add(&s.source.has.held, -h.size())
-		if h.datagram != d.work.number {
-			d.work = work{number: h.datagram}
-		}
+		d.work = h.work
+		d.work.held--
 		if t := s.lookup(id, h.port); t != nil {
 			s.stream.Recovered.Add(1)
 			d.records(t, s, h.body, &h.context)

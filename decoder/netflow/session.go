@@ -143,7 +143,7 @@ func (s *session) begin(dg *exporter.Datagram, c *context, headerMs int64) {
 	s.stream.Saw(dg)
 	s.units, s.options, s.definitions, s.unknownSet = 0, 0, 0, false
 	s.lastPort = dg.Source.Port()
-	s.decoder.work = work{number: s.decoder.work.number + 1, size: len(dg.Payload)}
+	s.decoder.work = s.decoder.work.then(len(dg.Payload))
 	if skew := dg.Received/int64(time.Millisecond) - headerMs; skew != s.lastSkewMs {
 		s.lastSkewMs = skew
 		s.stream.ClockSkewMs.Store(skew)

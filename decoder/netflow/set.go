@@ -73,15 +73,15 @@ func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) 
 	if t.traits&(biflow|responder) != 0 {
 		each = 2
 	}
-	most := d.o.MaxRecords
+	w, most := d.work, d.o.MaxRecords
 	if s.source.transport != 0 {
 		most = 0 // a connection is read no faster than it is decoded
 	}
-	for first := body; len(body) >= t.length; d.work.records += each {
+	for first := body; len(body) >= t.length; w.records += each {
 		if len(body) <= padding && len(body) < len(first) {
 			return
 		}
-		if most > 0 && d.work.records >= most {
+		if most > 0 && w.records >= most {
 			d.skipRecords(t, s, body, exporter.RecordLimit)
 			return
 		}
