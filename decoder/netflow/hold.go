@@ -34,7 +34,7 @@ func (d *Decoder) hold(s *session, id uint16, body []byte, c *context) {
 	}
 	h := heldSet{port: s.lastPort, body: body, context: *c, work: d.work}
 	held := &s.source.has.held
-	if d.work.held >= maxHeld*s.source.scale || !d.memory.held.Fits(held, h.size()) {
+	if !d.mayHold(s) || !d.memory.held.Fits(held, h.size()) {
 		s.stream.Fail(exporter.HoldFull, 1)
 		return
 	}

@@ -78,7 +78,7 @@ func (d *Decoder) decodeOptions(t *template, s *session, body []byte, c *context
 		if len(body) <= padding && len(body) < len(first) {
 			return
 		}
-		if d.work.options++; d.work.options > maxOptions*s.source.scale || d.work.news >= d.work.mostNews(s.source) {
+		if d.work.options++; !d.mayLearn(s) {
 			s.stream.Fail(exporter.RecordLimit, uint64(len(body)/t.length))
 			s.unknownSet = true
 			return

@@ -73,15 +73,12 @@ func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) 
 	if t.traits&(biflow|responder) != 0 {
 		each = 2
 	}
-	w, most := d.work, d.o.MaxRecords
-	if s.source.transport != 0 {
-		most = 0 // a connection is read no faster than it is decoded
-	}
+	w, most := d.work, d.mostRecords(s)
 	for first := body; len(body) >= t.length; w.records += each {
 		if len(body) <= padding && len(body) < len(first) {
 			return
 		}
-		if most > 0 && w.records >= most {
+		if w.records >= most {
 			d.skipRecords(t, s, body, exporter.RecordLimit)
 			return
 		}

@@ -219,7 +219,7 @@ func (d *Decoder) define(s *session, t *template, c *context) {
 		s.source.changed = true
 		return
 	}
-	if len(t.fields) > maxFields || d.work.newDefinitions >= maxNews*s.source.scale || !d.fits(s.source, t.bytes()) {
+	if len(t.fields) > maxFields || !d.mayAddDefinition(s) || !d.fits(s.source, t.bytes()) {
 		s.stream.Fail(exporter.TemplateLimit, 1)
 		return
 	}

@@ -1,5 +1,7 @@
 package netflow
 
+import "math"
+
 // work limits the work for one datagram. Exporters keep datagrams within the path's MTU (RFC 7011 §10.3.3), 9216 bytes
 // with jumbo frames. Anything beyond these limits is malicious.
 type work struct {
@@ -45,4 +47,56 @@ func (w *work) mostNews(src *source) int {
 		return 2 * maxNews * src.scale
 	}
 	return maxNews / 2 * src.scale
+}
+
+// The time of a datagram is shared by all that it has, in sixteenths of what a flow record and its row take, and no
+// datagram takes more than usualRecords. A datagram of 1500 bytes has time for all that fits into it. So has a jumbo
+// frame, in any mixture, if its records have 72 bytes, its rates and names 18, and its new definitions 36.
+const (
+	recordEffort     = 16
+	definitionEffort = 7 // of a new one, in addition to 1 for any
+	newsEffort       = 3
+	heldEffort       = 4
+	// usualRecords have their time in any datagram, also where fewer records are taken.
+	usualRecords = 128
+	// few is how many of everything else are taken behind any number of records.
+	few = 16
+)
+
+// effort is what the datagram has taken for all but flow records.
+func (w *work) effort() int {
+	return w.definitions + w.options + definitionEffort*w.newDefinitions + newsEffort*w.news + heldEffort*w.held
+}
+
+// mostRecords is how many flow records the datagram in hand may give, the last one in the rest of its time. A
+// connection is read no faster than it is decoded, so it may give any number.
+func (d *Decoder) mostRecords(s *session) int {
+	limit := d.o.MaxRecords
+	if limit <= 0 || s.source.transport != 0 {
+		return math.MaxInt
+	}
+	return min(limit, (recordEffort*(max(limit, usualRecords)+1)-1-d.work.effort())/recordEffort)
+}
+
+// exhausted reports whether the datagram in hand has no time for the n-th thing of a kind that is not a record.
+func (d *Decoder) exhausted(s *session, n int) bool {
+	return n > few && d.work.records >= d.mostRecords(s)
+}
+
+// mayLearn reports whether the datagram in hand may have its latest option record.
+func (d *Decoder) mayLearn(s *session) bool {
+	w := d.work
+	return w.options <= maxOptions*s.source.scale && w.news < w.mostNews(s.source) && !d.exhausted(s, w.options)
+}
+
+// mayAddDefinition reports whether the datagram in hand may have one more definition that is new.
+func (d *Decoder) mayAddDefinition(s *session) bool {
+	n := d.work.newDefinitions
+	return n < maxNews*s.source.scale && !d.exhausted(s, n+1)
+}
+
+// mayHold reports whether one more of the datagram's sets may wait for its template.
+func (d *Decoder) mayHold(s *session) bool {
+	n := d.work.held
+	return n < maxHeld*s.source.scale && !d.exhausted(s, n+1)
 }
