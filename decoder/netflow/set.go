@@ -46,7 +46,10 @@ func (d *Decoder) dataSet(s *session, id uint16, body []byte, c *context) {
 
 func (d *Decoder) records(t *template, s *session, body []byte, c *context) {
 	d.raw = raw{}
-	t.used = true
+	if !t.used {
+		d.compiler.compile(t)
+		t.used = true
+	}
 	if t.options {
 		d.decodeOptions(t, s, body, c)
 		return

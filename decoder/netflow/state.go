@@ -267,7 +267,7 @@ func (d *Decoder) restoreTemplate(s *session, saved *TemplateState, since int64)
 	}
 	t := &template{id: saved.ID, options: saved.Options, fields: saved.Fields, port: saved.Port, seen: saved.Seen,
 		active: saved.Seen}
-	if !d.compiler.compile(t) {
+	if !t.measure() {
 		return
 	}
 	s.store(s.byID, t)

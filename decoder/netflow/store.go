@@ -206,7 +206,7 @@ func (t *templates) sorted() []*template {
 // maxFields limits the fields of one template. Real ones have less than a hundred, and each costs memory.
 const maxFields = 1024
 
-// define compiles and keeps a copy of a template, and decodes the data that waited for it.
+// define keeps a copy of a template, and decodes the data that waited for it.
 func (d *Decoder) define(s *session, t *template, c *context) {
 	s.stream.Templates.Add(1)
 	s.definitions++
@@ -224,7 +224,7 @@ func (d *Decoder) define(s *session, t *template, c *context) {
 		return
 	}
 	d.work.newDefinitions++
-	if t = t.clone(); !d.compiler.compile(t) {
+	if t = t.clone(); !t.measure() {
 		s.stream.Fail(exporter.BadTemplate, 1)
 		return
 	}

@@ -20,7 +20,8 @@ type field struct {
 	System bool `json:"system,omitempty"`
 }
 
-// A template is a definition and the plan that it was compiled to.
+// A template is a definition and the plan that it is compiled to when the first data comes: of many definitions none
+// does, and plans are most of what they would take.
 type template struct {
 	id       uint16
 	options  bool
@@ -35,7 +36,7 @@ type template struct {
 	port     uint16 // the UDP source port that it came from
 	seen     int64  // when it was received, Unix nanoseconds
 	active   int64  // when that port last sent it or data by it, Unix nanoseconds
-	used     bool   // data by it was received
+	used     bool   // data by it was received, so it is compiled
 }
 
 // clone copies a template that is not compiled yet.
@@ -94,10 +95,22 @@ func newCompiler() *compiler {
 	return &compiler{elements: elements(), vendor: vendorElements(), reverse: reverseElements()}
 }
 
-// compile makes the plan of a template. It returns false if its records could be empty: such a template must never
-// control a loop.
-func (c *compiler) compile(t *template) bool {
-	length := 0
+// measure determines the length of a template's records. It returns false if they could be empty: such a template must
+// never control a loop.
+func (t *template) measure() bool {
+	for _, f := range t.fields {
+		if f.Length == variableLength {
+			t.variable = true
+			t.length++
+		} else {
+			t.length += int(f.Length)
+		}
+	}
+	return t.length > 0 && t.length <= 0xffff
+}
+
+// compile makes the plan of a template that was measured.
+func (c *compiler) compile(t *template) {
 	all := c.steps[:0]
 	var used places
 	for _, f := range t.fields {
@@ -116,11 +129,7 @@ func (c *compiler) compile(t *template) bool {
 			}
 			used[s.op] = uint16(len(all) + 1)
 		}
-		if f.Length == variableLength {
-			t.variable = true
-			length++
-		} else {
-			length += int(f.Length)
+		if f.Length != variableLength {
 			t.sent |= s.sent
 		}
 		t.addTraits(s.op)
@@ -128,17 +137,12 @@ func (c *compiler) compile(t *template) bool {
 	}
 	c.steps = all
 	t.labels = countLabels(all)
-	t.length = length
-	if length == 0 || length > 0xffff {
-		return false
-	}
 	if standIn(all, &used, opSrcPrefix, opSrcAddr4, opSrcAddr6) ||
 		standIn(all, &used, opDstPrefix, opDstAddr4, opDstAddr6) {
 		t.traits |= dualStack
 	}
 	t.separateHops(all, &used)
 	t.runs = arrange(all)
-	return true
 }
 
 // standIn makes prefixes (IE 44, 45, 169, 170) replace addresses that the template does not have, and drops those next
