@@ -102,6 +102,21 @@ func heldSmall(m *maker) func(int) []byte {
 	return func(int) []byte { return m.v9(1, 1, b) }
 }
 
+// heldRows has new templates in each datagram, behind their data.
+func heldRows(m *maker) func(int) []byte {
+	const sets, length = 24, 20
+	rows := make([]byte, 128*length)
+	return func(i int) []byte {
+		var b []byte
+		for k := range sets {
+			id := 256 + i%40*sets + k
+			m.fill(rows)
+			b = set(set(b, id, rows), 0, template(id, flow20...))
+		}
+		return m.v9(i/40, 1, b)
+	}
+}
+
 func templates(atOnce int) func(*maker) func(int) []byte {
 	return func(m *maker) func(int) []byte {
 		return func(i int) []byte {
@@ -279,6 +294,24 @@ func (m *maker) ratesOfPairs() func(i int, rows []byte, id func() uint32) []byte
 		b := m.ipfix(i, all, set(nil, 256, rows))
 		be.PutUint32(b[12:], uint32(i%50))
 		return b
+	}
+}
+
+// allNew has in a jumbo frame 256 new templates, 256 names, as many rates, and 80 flow records.
+func allNew(m *maker) func(int) []byte {
+	const atOnce, records, length = 256, 80, 36
+	known := shorts(nil, 2000, 4, 8, 2, 4, 82, 8, 34, 4) // by the scope interface
+	data := template(2001, flow36...)
+	rows := make([]byte, records*length)
+	return func(i int) []byte {
+		var definitions, options []byte
+		for k := range atOnce {
+			definitions = append(definitions, template(256+(i*atOnce+k)%1024, 8, 4)...)
+			options = words(append(words(options, m.Uint32()), "portname"...), m.Uint32N(1<<20)|1)
+		}
+		m.fill(rows)
+		return m.v9(i*atOnce/1024, i, set(nil, 0, append(data[:len(data):len(data)], definitions...)),
+			set(nil, 1, known), set(nil, 2000, options), set(nil, 2001, rows))
 	}
 }
 
