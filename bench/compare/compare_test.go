@@ -166,7 +166,7 @@ func TestAll_peers(t *testing.T) {
 				if r.Failed != "" || r.Median.Drops > 0 {
 					t.Fatalf("%+v", r)
 				}
-				// sfacctd has been seen to print all its rows twice as it ends on a busy machine. No flow is missing then.
+				// sfacctd has been seen to print all its rows twice as it ends on a busy machine: no flow is missing.
 				if all[i].Count != nil && r.Median.Records < uint64(r.Median.Flows) {
 					t.Errorf("it has %d records of %d flows", r.Median.Records, r.Median.Flows)
 				}
