@@ -56,6 +56,8 @@ func (v *Viewers) Viewer(w http.ResponseWriter, r *http.Request) *Viewer {
 		return who
 	case errors.Is(err, errLocalOnly):
 		http.Error(w, err.Error(), http.StatusForbidden)
+	case errors.Is(err, errSeveral):
+		http.Error(w, err.Error(), http.StatusBadRequest)
 	case errors.Is(err, errBusy):
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -76,10 +78,12 @@ func (v *Viewers) SeesAll(r *http.Request) bool {
 var (
 	errLocalOnly = errors.New("only this host may look at the traffic (http.explore: local), under the name " +
 		"localhost: open a tunnel, such as ssh -L 8080:localhost:8080, or set http.explore to users or all")
-	errNoUser = errors.New("a name and a password are needed to look at the traffic")
+	errNoUser  = errors.New("a name and a password are needed to look at the traffic")
+	errSeveral = errors.New("the proxy names more than one user (http.user_header): it must replace the header that " +
+		"a client sends, and not add its own")
 )
 
-// viewer returns the viewer of a request, or errLocalOnly, errNoUser or errBusy.
+// viewer returns the viewer of a request, or errLocalOnly, errNoUser, errSeveral or errBusy.
 func (v *Viewers) viewer(r *http.Request) (*Viewer, error) {
 	switch {
 	case v.Users == nil && !v.LocalOnly:
@@ -89,7 +93,10 @@ func (v *Viewers) viewer(r *http.Request) (*Viewer, error) {
 	case v.Users == nil:
 		return nil, errLocalOnly
 	}
-	if name := v.nameFromProxy(r); name != "" {
+	switch name, err := v.nameFromProxy(r); {
+	case err != nil:
+		return nil, err
+	case name != "":
 		name, scopes := v.Users.named(name)
 		return &Viewer{name, true, scopes}, nil
 	}
@@ -121,16 +128,27 @@ func (v *Viewers) Admit(next http.Handler) http.Handler {
 	})
 }
 
-// nameFromProxy returns the user that a trusted proxy names; "" if none does. A request with several such headers has
-// none: a proxy that adds its own, and keeps the client's, would let clients choose their name.
-func (v *Viewers) nameFromProxy(r *http.Request) string {
+// nameFromProxy returns the user that a trusted proxy names; "" if none does. Several names are an error, whatever
+// password comes with them: of a proxy that adds its own name and keeps the client's, clients could choose theirs. They
+// are in several headers or, since whoever passes these on may join them, in one with commas between (RFC 9110, section
+// 5.3). A name that has a comma, such as that of a certificate, is one if the file of users has it.
+func (v *Viewers) nameFromProxy(r *http.Request) (string, error) {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	names := r.Header.Values(v.Header)
-	if v.Header == "" || err != nil || len(names) != 1 ||
+	if v.Header == "" || err != nil ||
 		!slices.ContainsFunc(v.Proxies, func(p netip.Prefix) bool { return p.Contains(from.Addr().Unmap()) }) {
-		return ""
+		return "", nil
 	}
-	return strings.TrimSpace(names[0])
+	switch names := r.Header.Values(v.Header); len(names) {
+	case 0:
+		return "", nil
+	case 1:
+		name := strings.TrimSpace(names[0])
+		if strings.Contains(name, ",") && !v.Users.has(name) {
+			return "", errSeveral
+		}
+		return name, nil
+	}
+	return "", errSeveral
 }
 
 // isLocal reports whether a request comes from this host, and not from a proxy on it.
@@ -303,6 +321,15 @@ func (u *Users) named(name string) (asIs string, scopes []string) {
 		return line, u.scopes[line]
 	}
 	return name, u.scopes["*"]
+}
+
+// has reports whether the file has a line of the user.
+func (u *Users) has(name string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.reload()
+	_, ok := u.names[folded(name)]
+	return ok
 }
 
 // noHash is compared with where there is no such name, so that names cannot be told by the time that an answer takes.

@@ -66,7 +66,7 @@ func TestViewers(t *testing.T) {
 		{"proxy", Viewers{Users: users, Header: "X-User", Proxies: proxy}, proxied,
 			func(r *http.Request) { r.Header.Set("X-User", "anna") }, 200},
 		{"proxy with two users", Viewers{Users: users, Header: "X-User", Proxies: proxy}, proxied,
-			func(r *http.Request) { r.Header["X-User"] = []string{"anna", "otto"} }, 401},
+			func(r *http.Request) { r.Header["X-User"] = []string{"anna", "otto"} }, 400},
 		{"a proxy where there are no users", Viewers{LocalOnly: true, Header: "X-User", Proxies: proxy}, proxied,
 			func(r *http.Request) { r.Header.Set("X-User", "anna") }, 403},
 		{"proxy without a user", Viewers{Users: users, Header: "X-User", Proxies: proxy}, proxied, nil, 401},
@@ -86,6 +86,56 @@ func TestViewers(t *testing.T) {
 		if test.want == 401 && w.Header().Get("WWW-Authenticate") == "" {
 			t.Errorf("%s: the browser is not told to ask", test.name)
 		}
+	}
+}
+
+// A proxy that keeps the name which a client sends lets the client choose one: several names are refused, however they
+// come, and with a right password beside them too. A name with a comma is one if the file has it.
+func TestViewers_severalNames(t *testing.T) {
+	users, err := LoadUsers(usersFile(t, "anna:HASH", "CN=Ben,O=Example:*:comm:x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := Viewers{Users: users, Header: "X-User", Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}}
+	for name, test := range map[string]struct {
+		values []string
+		want   int
+		who    string
+	}{
+		"one":                     {[]string{"otto"}, 200, "otto"},
+		"spaces around":           {[]string{" otto\t"}, 200, "otto"},
+		"none":                    {nil, 200, "anna"}, // by the password
+		"empty":                   {[]string{" "}, 200, "anna"},
+		"two lines":               {[]string{"otto", "anna"}, 400, ""},
+		"the same twice":          {[]string{"otto", "otto"}, 400, ""},
+		"a line and an empty one": {[]string{"", "otto"}, 400, ""},
+		"joined":                  {[]string{"otto, anna"}, 400, ""},
+		"joined without a space":  {[]string{"anna,otto"}, 400, ""},
+		"joined with nothing":     {[]string{"otto,"}, 400, ""},
+		"nothing joined":          {[]string{","}, 400, ""},
+		"of a certificate":        {[]string{"cn=ben,o=example"}, 200, "CN=Ben,O=Example"},
+		"joined to it":            {[]string{"CN=Ben,O=Example, anna"}, 400, ""},
+	} {
+		r := httptest.NewRequest("GET", "http://localhost:8080/explore", nil)
+		r.RemoteAddr = "192.0.2.1:1"
+		r.SetBasicAuth("anna", "secret")
+		r.Header["X-User"] = test.values
+		w := httptest.NewRecorder()
+		who := v.Viewer(w, r)
+		if w.Code != test.want || (who == nil) != (test.who == "") || who != nil && who.Name != test.who {
+			t.Errorf("%s: %d, %+v, want %d, %s", name, w.Code, who, test.want, test.who)
+		}
+		if v.SeesAll(r) != (test.want == 200 && test.who != "CN=Ben,O=Example") {
+			t.Errorf("%s: who sees all", name)
+		}
+	}
+	// Others than the proxy are not asked: the header says nothing of them.
+	r := httptest.NewRequest("GET", "http://localhost:8080/explore", nil)
+	r.RemoteAddr = "198.51.100.1:1"
+	r.SetBasicAuth("anna", "secret")
+	r.Header["X-User"] = []string{"a", "b"}
+	if who := v.Viewer(httptest.NewRecorder(), r); who == nil || who.Name != "anna" {
+		t.Errorf("not from the proxy: %+v", who)
 	}
 }
 
