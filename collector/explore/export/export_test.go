@@ -1,7 +1,11 @@
 package export
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +85,81 @@ func TestJSON(t *testing.T) {
 		strings.Contains(out.String(), "opposite") {
 		t.Errorf("%v: what was not asked for is there: %s", err, out.String())
 	}
+}
+
+// Each view has its own part, and all names are in small letters.
+func TestJSON_views(t *testing.T) {
+	from := time.Date(2026, 3, 5, 12, 0, 0, 0, time.FixedZone("", 3600))
+	lost := explore.Missing{Stage: "kernel", Reason: "buffer", Unit: "datagrams", Count: 3, Share: 0.5,
+		Points: []uint64{1, 2}}
+	a := &explore.Answer{From: from, To: from.Add(time.Hour), Step: time.Hour,
+		Question: explore.Question{By: []string{"src.as"}, View: explore.Hours, Unit: explore.Flows},
+		Links:    []explore.Link{{Nodes: []explore.Node{{Key: "AS64500", Rank: 1}, {}}, Total: 5}},
+		Days:     []explore.Day{{Date: "2026-03-05", Hours: [24]float64{11: 2}}},
+		Flows: []explore.Flow{{From: from, To: from, Device: "r1", Protocol: "tcp", In: "up", Out: "down", Bytes: 8,
+			Packets: 9, Source: explore.End{Address: "192.0.2.1", Port: 443, AS: "AS64500", Name: "Example"}}},
+		Lost: []explore.Loss{{Missing: lost, Exporter: "192.0.2.9", Device: "r1", First: from, Last: from}},
+		Losses: &explore.Losses{Missing: []explore.Missing{lost}, Sampled: []explore.Sampled{{Rate: 100, Share: 1}},
+			SampledFrom: from}}
+	var out strings.Builder
+	if err := JSON(&out, a); err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"from":  `"2026-03-05T11:00:00Z"`,
+		"links": `[{"nodes":["AS64500","others"],"total":5}]`,
+		"days":  `[{"date":"2026-03-05","hours":[0,0,0,0,0,0,0,0,0,0,0,2,0,0,0,0,0,0,0,0,0,0,0,0]}]`,
+		"flows": `[{"from":"2026-03-05T11:00:00Z","to":"2026-03-05T11:00:00Z","device":"r1","source":{"address":` +
+			`"192.0.2.1","port":443,"as":"AS64500","as_name":"Example"},"destination":{"address":"","port":0,"as":"",` +
+			`"as_name":""},"protocol":"tcp","interface_in":"up","interface_out":"down","bytes":8,"packets":9}]`,
+		"lost": `[{"exporter":"192.0.2.9","device":"r1","stage":"kernel","reason":"buffer","unit":"datagrams",` +
+			`"count":3,"share":0.5,"points":[1,2],"first":"2026-03-05T11:00:00Z","last":"2026-03-05T11:00:00Z"}]`,
+		"losses": `{"missing":[{"stage":"kernel","reason":"buffer","unit":"datagrams","count":3,"share":0.5,` +
+			`"points":[1,2]}],"sampled":[{"rate":100,"share":1}],"sampled_from":"2026-03-05T11:00:00Z"}`,
+	} {
+		var text bytes.Buffer
+		if err := json.Compact(&text, got[name]); err != nil || text.String() != want {
+			t.Errorf("%s: %v\ngot  %s\nwant %s", name, err, text.String(), want)
+		}
+	}
+	for name := range namesIn(reflect.TypeOf(answer{})) {
+		if !regexp.MustCompile(`^[a-z0-9_]+$`).MatchString(name) {
+			t.Errorf("a field is called %q", name)
+		}
+	}
+	// What nobody asked for is not there.
+	out.Reset()
+	a.Losses, a.Days, a.Flows, a.Lost, a.Links = &explore.Losses{}, nil, nil, nil, nil
+	if err := JSON(&out, a); err != nil || strings.Contains(out.String(), "0001-01-01") ||
+		strings.Contains(out.String(), "null") {
+		t.Errorf("%v in %s", err, out.String())
+	}
+}
+
+// namesIn returns the names that JSON has for the fields of a type, and of those in it; "" for one without a name.
+func namesIn(x reflect.Type) map[string]bool {
+	all := map[string]bool{}
+	switch x.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return namesIn(x.Elem())
+	case reflect.Struct:
+		if x == reflect.TypeOf(time.Time{}) {
+			break
+		}
+		for i := range x.NumField() {
+			f := x.Field(i)
+			if !f.Anonymous {
+				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				all[name] = true
+			}
+			maps.Copy(all, namesIn(f.Type))
+		}
+	}
+	return all
 }
 
 // Every query has a line that says what it is, and ends with a semicolon.
