@@ -21,7 +21,7 @@ const (
 // chart is a graph over time.
 type chart struct {
 	Areas, Lines []shape
-	Before       string // path of the period before
+	Before       string // path of the period before; of shares where each line ended then
 	PartialX     int    // where the step begins that is not over; 0: all steps are over
 	PartialWidth int
 	Losses       []mark   // of steps in which something is missing
@@ -70,6 +70,7 @@ func newChart(a *explore.Answer, page string) *chart {
 		points, unit = shares(points), "%"
 		c.Peak = 100
 		c.stack(a, points, up.of(c.Peak), page)
+		c.Before = sharesBefore(a, n, up.of(c.Peak))
 	case explore.Lines:
 		c.Peak = peak(points, a.Before)
 		for i, line := range points {
@@ -158,6 +159,35 @@ func shares(lines [][]float64) [][]float64 {
 		}
 	}
 	return parts
+}
+
+// mostDashed is the number of lines, the largest, whose earlier share is drawn. Others are too thin to tell apart.
+const mostDashed = 8
+
+// sharesBefore returns where the largest lines ended at the earlier time, stacked as they are now, in per cent of all
+// traffic then. All others end at 100 %. It is "" where there is no earlier time.
+func sharesBefore(a *explore.Answer, n int, y func(float64) int) string {
+	if a.Before == nil {
+		return ""
+	}
+	var b strings.Builder
+	upTo := make([]float64, len(a.Before))
+	for i := range a.Series[:min(len(a.Series), mostDashed)] {
+		if a.Series[i].Rank == 0 {
+			break
+		}
+		edge := make([]float64, len(upTo))
+		for t, v := range a.Series[i].Before {
+			upTo[t] += v
+		}
+		for t, v := range upTo {
+			if a.Before[t] > 0 {
+				edge[t] = 100 * v / a.Before[t]
+			}
+		}
+		b.WriteString(path(edge, n, y))
+	}
+	return b.String()
 }
 
 // peak returns the top of the vertical axis: the highest point rounded up to 1, 2, 2.5 or 5 times a power of ten.

@@ -352,32 +352,6 @@ func TestMap(t *testing.T) {
 	}
 }
 
-func TestChart(t *testing.T) {
-	c := newChart(answer(explore.Stacked), "explore")
-	// The largest is at the bottom and drawn last; the step that is not over is not drawn.
-	if len(c.Areas) != 2 || c.Areas[1].Color != 1 || c.Peak != 5e6 {
-		t.Fatalf("%+v", c)
-	}
-	if want := "M0 800l333 -200l333 -200V1000H0Z"; c.Areas[1].Path != want {
-		t.Errorf("the path is %s, want %s", c.Areas[1].Path, want)
-	}
-	if c.PartialX != 666 || c.PartialWidth != 334 || c.YLabels[0] != "5.00 Mbit/s" {
-		t.Errorf("%+v", c)
-	}
-	if got := c.XLabels[1]; got.Text != "11:10" || !strings.Contains(got.Link, "from=2026-03-05T11%3A10") {
-		t.Errorf("labels of time are %+v", c.XLabels)
-	}
-	c = newChart(answer(explore.Both), "explore")
-	if want := "M0 550l333 -50l333 100V500H0Z"; c.Areas[3].Path != want || c.YLabels[2] != "0 bit/s" ||
-		c.YLabels[4] != c.YLabels[0] {
-		t.Errorf("the path down is %s, want %s; labels are %v", c.Areas[3].Path, want, c.YLabels)
-	}
-	c = newChart(answer(explore.Share), "explore")
-	if c.Peak != 100 || c.Before != "" || c.YLabels[4] != "0 %" {
-		t.Errorf("%+v", c)
-	}
-}
-
 // Answers that others were given are not those of a user who may see one scope.
 func TestCache_scopes(t *testing.T) {
 	c := newCache[*explore.Answer]()
