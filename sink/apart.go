@@ -1,6 +1,8 @@
 package sink
 
 import (
+	"slices"
+
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/spool"
 )
@@ -55,11 +57,26 @@ func Pressed(used float64, disk *spool.Spool) bool {
 	return used > pressedQueue || disk.Fullness() > pressedSpool
 }
 
-// Victim returns the place of the batch that a queue drops next which is full beyond its limit; false: none is dropped.
-// It is the oldest one of those that are set apart or of the others, whichever take more: so a flood displaces itself,
-// and each kind has half of the room. As long as the waiting batches take half of the limit or less, none is dropped:
-// those that are on their way, and cannot be dropped, may take the rest.
-func Victim[T any](waiting []T, limit int64, of func(T) (bytes int64, apart bool)) (n int, ok bool) {
+// Evict takes batches out of those that wait in a queue until no more than limit bytes are used, and returns the rest
+// and what it took: each time the oldest one of those that are set apart or of the others, whichever take more. So a
+// flood displaces itself, and each kind has half of the room. As long as the waiting batches take half of the limit or
+// less, none is taken: those that are on their way, and cannot be, may take the rest.
+func Evict[T any](waiting []T, used, limit int64, of func(T) (bytes int64, apart bool)) (rest, evicted []T) {
+	for used > limit {
+		n, ok := victim(waiting, limit, of)
+		if !ok {
+			break
+		}
+		bytes, _ := of(waiting[n])
+		used -= bytes
+		evicted = append(evicted, waiting[n])
+		waiting = slices.Delete(waiting, n, n+1)
+	}
+	return waiting, evicted
+}
+
+// victim returns the place of the batch that Evict takes next; false: none.
+func victim[T any](waiting []T, limit int64, of func(T) (bytes int64, apart bool)) (n int, ok bool) {
 	apart, all := int64(0), int64(0)
 	for _, x := range waiting {
 		bytes, is := of(x)

@@ -1,7 +1,6 @@
 package clickhouse
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +28,7 @@ func newQueue(limit int64, j join) *queue {
 	return q
 }
 
-// push appends an insert and returns the inserts that are lost for it, and why: waiting ones by sink.Victim, or the
+// push appends an insert and returns the inserts that are lost for it, and why: waiting ones by sink.Evict, or the
 // insert itself if the queue is closed.
 func (q *queue) push(ins *Insert) (lost []*Insert, reason sink.Reason) {
 	q.mu.Lock()
@@ -42,14 +41,10 @@ func (q *queue) push(ins *Insert) (lost []*Insert, reason sink.Reason) {
 	if ins.queued = time.Now(); q.sending > 0 {
 		q.wakeLater()
 	}
-	for q.bytes > q.limit {
-		n, ok := sink.Victim(q.waiting, q.limit, func(ins *Insert) (int64, bool) { return ins.memory(), ins.Apart })
-		if !ok {
-			break
-		}
-		lost = append(lost, q.waiting[n])
-		q.waiting = slices.Delete(q.waiting, n, n+1)
-		q.add(-lost[len(lost)-1].memory())
+	q.waiting, lost = sink.Evict(q.waiting, q.bytes, q.limit,
+		func(ins *Insert) (int64, bool) { return ins.memory(), ins.Apart })
+	for _, ins := range lost {
+		q.add(-ins.memory())
 	}
 	if len(q.waiting) > 0 {
 		q.changed.Signal()

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,7 +19,7 @@ type queue struct {
 	closed  bool
 }
 
-// push appends a batch and returns the batches that are lost for it, and why: waiting ones by sink.Victim, or the batch
+// push appends a batch and returns the batches that are lost for it, and why: waiting ones by sink.Evict, or the batch
 // itself if the queue is closed.
 func (q *queue) push(b *message.Batch) (lost []*message.Batch, reason sink.Reason) {
 	q.mu.Lock()
@@ -30,14 +29,10 @@ func (q *queue) push(b *message.Batch) (lost []*message.Batch, reason sink.Reaso
 	}
 	q.waiting = append(q.waiting, b)
 	q.add(size(b))
-	for q.bytes > q.limit {
-		n, ok := sink.Victim(q.waiting, q.limit, func(b *message.Batch) (int64, bool) { return size(b), b.Apart })
-		if !ok {
-			break
-		}
-		lost = append(lost, q.waiting[n])
-		q.waiting = slices.Delete(q.waiting, n, n+1)
-		q.add(-size(lost[len(lost)-1]))
+	q.waiting, lost = sink.Evict(q.waiting, q.bytes, q.limit,
+		func(b *message.Batch) (int64, bool) { return size(b), b.Apart })
+	for _, b := range lost {
+		q.add(-size(b))
 	}
 	return lost, sink.QueueFull
 }
