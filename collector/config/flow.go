@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,11 @@ type Flow struct {
 
 // flowKeys are the settings of data_flow and its rollups.
 func flowKeys(c *Config) []key {
-	s := &c.Schema
+	return slices.Concat(flowColumnKeys(&c.Schema), flowRowKeys(c), flowRollupKeys(c))
+}
+
+// flowColumnKeys are those of the columns of data_flow.
+func flowColumnKeys(s *schema.Settings) []key {
 	all := []key{
 		{path: "flow.extensions", env: []string{"CLICKHOUSE_FLOW_EXTENSIONS"}, def: "bgp, ipv4, ipv6, mpls, vlan",
 			field: texts(&s.FlowExtensions),
@@ -32,12 +37,17 @@ func flowKeys(c *Config) []key {
 			help:  "Registries whose prefixes give ext.src_ip_<name>_ref and ext.dst_ip_<name>_ref."},
 	}
 	all = append(all, columnKeys(s)...)
-	all = append(all, key{path: "flow.low_cardinality_refs", env: []string{"CLICKHOUSE_FLOW_LOW_CARDINALITY_REFS"},
+	return append(all, key{path: "flow.low_cardinality_refs", env: []string{"CLICKHOUSE_FLOW_LOW_CARDINALITY_REFS"},
 		field: boolean(&s.LowCardinalityRefs),
 		help: "data_flow is made with LowCardinality(Nullable(String)) for the refs of devices, interfaces and " +
 			"addresses, in place of the reference's Nullable(String): values are the same and take less disk. An " +
 			"existing table keeps its types until collector schema apply."})
-	return append(all, []key{
+}
+
+// flowRowKeys are those of which flows are rows, with what, and for how long.
+func flowRowKeys(c *Config) []key {
+	s := &c.Schema
+	return []key{
 		{path: "flow.learned_names", env: []string{"CLICKHOUSE_FLOW_LEARNED_NAMES"}, def: "true",
 			field: boolean(&c.LearnedNames),
 			help: "Use names that exporters send in option records. An interface that is not in meta_interface " +
@@ -67,6 +77,12 @@ func flowKeys(c *Config) []key {
 			help:  "The same for bytes: pmacct's minb. 0: all are kept."},
 		{path: "flow.partition_by", env: []string{"CLICKHOUSE_FLOW_PARTITION_BY"}, field: text(&s.FlowPartitionBy),
 			help: "Partition key of data_flow, when the table is created."},
+	}
+}
+
+// flowRollupKeys are those of the rollups of data_flow.
+func flowRollupKeys(c *Config) []key {
+	return []key{
 		{path: "flow.views.edge_as", env: []string{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS"}, def: "5m",
 			field: c.windows(schema.ByEdgeAS),
 			help:  "Windows of the rollup by the AS beyond the edge."},
@@ -76,7 +92,7 @@ func flowKeys(c *Config) []key {
 		{path: "flow.views.ip_version", env: []string{"CLICKHOUSE_FLOW_MV_BY_IP_VERSION"}, def: "5m",
 			field: c.windows(schema.ByIPVersion),
 			help:  "Windows of the rollup by IP version."},
-		{path: "flow.rollups", field: texts(&s.Rollups),
+		{path: "flow.rollups", field: texts(&c.Schema.Rollups),
 			example: "rollups: [traffic, application, interface, peer]",
 			help: "Further rollups, exact, of 1 minute to 1 day: " + strings.Join(schema.RollupNames(), ", ") +
 				"; all turns all on. What each has and costs is in sink/README.md. After turning one on: collector " +
@@ -90,5 +106,5 @@ func flowKeys(c *Config) []key {
 			help: "Settings of one rollup, KIND_WINDOW_SETTING: table, ttl, ttl_column, partition_by, " +
 				"policy_level, policy_scope, policy_override. The environment names are like " +
 				"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_5M_TTL."},
-	}...)
+	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"time"
 )
 
@@ -60,59 +61,72 @@ type Quarantine struct {
 
 // storeKeys are the settings of the local store, batches, spool and quarantine.
 func storeKeys(c *Config) []key {
+	return slices.Concat(localStoreKeys(&c.Store), batchKeys(&c.Batch), waitingKeys(c))
+}
+
+func localStoreKeys(s *Store) []key {
 	return []key{
-		{path: "store.path", env: []string{"STORE_PATH"}, def: "data", field: text(&c.Store.Path),
+		{path: "store.path", env: []string{"STORE_PATH"}, def: "data", field: text(&s.Path),
 			help: "Directory of the local store."},
-		{path: "store.listen", env: []string{"STORE_LISTEN"}, def: "127.0.0.1:8123", field: address(&c.Store.Listen),
+		{path: "store.listen", env: []string{"STORE_LISTEN"}, def: "127.0.0.1:8123", field: address(&s.Listen),
 			help: "Address of its HTTP interface."},
-		{path: "store.engine", env: []string{"STORE_ENGINE", "CHDB_LIB_PATH"}, field: text(&c.Store.Engine),
+		{path: "store.engine", env: []string{"STORE_ENGINE", "CHDB_LIB_PATH"}, field: text(&s.Engine),
 			help: "The engine, libchdb.so. Empty: beside the program, or in /usr/lib/flow-collector."},
-		{path: "store.username", def: "default", field: text(&c.Store.Username),
+		{path: "store.username", def: "default", field: text(&s.Username),
 			help: "User of the local store."},
-		{path: "store.password", env: []string{"STORE_PASSWORD"}, secret: true, field: text(&c.Store.Password),
+		{path: "store.password", env: []string{"STORE_PASSWORD"}, secret: true, field: text(&s.Password),
 			help: "Password of that user. Empty: one is made at the first start and kept in the file " +
 				"store.password of the directory. The collector's own commands use it; processes of the " +
 				"collector's user on this host need none."},
-		{path: "store.insecure", field: boolean(&c.Store.Insecure),
+		{path: "store.insecure", field: boolean(&s.Insecure),
 			help: "true: nobody needs a password. Without it, a store on an address other than loopback needs a " +
 				"password."},
-		{path: "store.hosts", env: []string{"STORE_HOSTS"}, field: texts(&c.Store.Hosts),
+		{path: "store.hosts", env: []string{"STORE_HOSTS"}, field: texts(&s.Hosts),
 			help: "Names that clients may use for this host, besides localhost, the host's own name and the " +
 				"address above: behind a proxy or in a container. Requests for another name are refused."},
-		{path: "store.keep", env: []string{"STORE_KEEP"}, def: KeepTTL, field: oneOf(&c.Store.Keep, KeepTTL, KeepAll),
+		{path: "store.keep", env: []string{"STORE_KEEP"}, def: KeepTTL, field: oneOf(&s.Keep, KeepTTL, KeepAll),
 			help: "What happens to old rows when the disk is full. ttl: nothing; they go by the TTLs alone, and new " +
 				"rows wait in the spool. as_much_as_fits: the oldest day of the table that takes most is dropped, " +
 				"with a line in the log, again and again until there is room."},
-		{path: "store.memory", field: size(&c.Store.Memory, 0),
+		{path: "store.memory", field: size(&s.Memory, 0),
 			help: "Memory limit of the engine. 0: half of the machine's memory, or of the limit of its control " +
 				"group (container, systemd)."},
-		{path: "store.queries", field: number(&c.Store.Queries, 0, 1000),
+		{path: "store.queries", field: number(&s.Queries, 0, 1000),
 			help: "How many queries run at once; more wait for their turn. 0: 8, fewer if memory is below 4 GiB. " +
 				"Inserts and the collector's own statements have places of their own."},
-		{path: "store.query_memory", field: size(&c.Store.QueryMemory, 0),
+		{path: "store.query_memory", field: size(&s.QueryMemory, 0),
 			help: "Memory limit of a query whose request has no max_memory_usage. Beyond a quarter of it, GROUP " +
 				"BY and ORDER BY go on in files. 0: half of memory divided by queries, at least 256MiB."},
-		{path: "store.query_time", def: "10m", field: duration(&c.Store.QueryTime, time.Second),
+		{path: "store.query_time", def: "10m", field: duration(&s.QueryTime, time.Second),
 			help: "Time limit of a query whose request has no max_execution_time."},
-		{path: "store.query_rows", def: "10000000000", field: number(&c.Store.QueryRows, 1, 1<<62),
+		{path: "store.query_rows", def: "10000000000", field: number(&s.QueryRows, 1, 1<<62),
 			help: "How many rows a query may read whose request has no max_rows_to_read."},
+	}
+}
 
+func batchKeys(b *Batch) []key {
+	return []key{
 		{path: "batch.rows", env: []string{"CLICKHOUSE_BATCH_SIZE"}, def: "50000",
-			field: clamped(&c.Batch.Rows, 1, 1<<20),
+			field: clamped(&b.Rows, 1, 1<<20),
 			help:  "An insert is sent when it has this many rows."},
 		{path: "batch.age", env: []string{"CLICKHOUSE_BATCH_TIMEOUT"}, def: "2s",
-			field: duration(&c.Batch.Age, 10*time.Millisecond),
+			field: duration(&b.Age, 10*time.Millisecond),
 			help:  "An insert is sent when its first row is this old."},
-		{path: "batch.queue_bytes", field: orZero(&c.Batch.QueueBytes, size(&c.Batch.QueueBytes, 1<<20)),
+		{path: "batch.queue_bytes", field: orZero(&b.QueueBytes, size(&b.QueueBytes, 1<<20)),
 			help: "Inserts wait for ClickHouse in memory up to this size. Beyond half of it, the oldest goes to the " +
 				"spool. 0: 64MiB, or 256MiB with flow.rollups, which cost the less for each row the larger an " +
 				"insert is."},
-		{path: "batch.inserters", def: "2", field: number(&c.Batch.Inserters, 1, 64),
+		{path: "batch.inserters", def: "2", field: number(&b.Inserters, 1, 64),
 			help: "How many inserts are sent at once. While one is on its way, others wait for each other for up " +
 				"to 4 seconds, and those within three quarters of batch.queue_bytes are sent as one."},
-		{path: "batch.grace", def: "30s", field: duration(&c.Batch.Grace, time.Second),
+		{path: "batch.grace", def: "30s", field: duration(&b.Grace, time.Second),
 			help: "How long a stop may take to deliver what is left."},
+	}
+}
 
+// waitingKeys are those of spool and quarantine.
+func waitingKeys(c *Config) []key {
+	return []key{
 		{path: "spool.path", env: []string{"SPOOL_PATH"}, def: "spool", field: text(&c.Spool.Path),
 			help: "Directory where inserts wait while ClickHouse is down or slow. They are delivered later, " +
 				"oldest first. Empty: they wait in memory only."},
