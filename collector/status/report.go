@@ -229,22 +229,8 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 	for _, reading := range exporter.Readings() {
 		facts.Readings[reading] = s.TimesRead(reading)
 	}
-	for _, m := range s.Missing() {
-		since := time.Unix(0, m.Since).UTC()
-		facts.Missing = append(facts.Missing, verdict.Missing{Template: m.TemplateID, Since: since,
-			Sets: m.Sets.Load()})
-		x.TemplatesMissing = append(x.TemplatesMissing, MissingTemplate{m.TemplateID, since, m.Sets.Load()})
-	}
-	slices.SortFunc(facts.Missing, func(a, b verdict.Missing) int { return cmp.Compare(a.Template, b.Template) })
-	slices.SortFunc(x.TemplatesMissing, func(a, b MissingTemplate) int { return cmp.Compare(a.ID, b.ID) })
-	for _, reason := range exporter.Reasons() {
-		if n := s.Failed(reason); n > 0 {
-			if x.Failed == nil {
-				x.Failed = map[string]uint64{}
-			}
-			x.Failed[reason.String()] = n
-		}
-	}
+	facts.Missing, x.TemplatesMissing = missingTemplates(s)
+	x.Failed = failedByReason(s)
 	facts.NoRoutes = in.NoRoutes != nil && in.NoRoutes(name)
 	if u := unknown[name]; u != nil {
 		facts.Unknown, facts.Learned, facts.MoreUnknown = u.Indexes, u.Learned, u.More
@@ -253,6 +239,33 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 	x.LossPercent = rounded(100 * facts.LossShare())
 	x.Verdicts = orEmpty(verdict.OfExporter(&facts))
 	return x
+}
+
+// missingTemplates returns the templates that sets wait for, by number, for verdicts and for the report.
+func missingTemplates(s *exporter.Stream) (facts []verdict.Missing, shown []MissingTemplate) {
+	for _, m := range s.Missing() {
+		since := time.Unix(0, m.Since).UTC()
+		facts = append(facts, verdict.Missing{Template: m.TemplateID, Since: since, Sets: m.Sets.Load()})
+		shown = append(shown, MissingTemplate{m.TemplateID, since, m.Sets.Load()})
+	}
+	slices.SortFunc(facts, func(a, b verdict.Missing) int { return cmp.Compare(a.Template, b.Template) })
+	slices.SortFunc(shown, func(a, b MissingTemplate) int { return cmp.Compare(a.ID, b.ID) })
+	return facts, shown
+}
+
+// failedByReason returns what could not be decoded; nil where all could.
+func failedByReason(s *exporter.Stream) (failed map[string]uint64) {
+	for _, reason := range exporter.Reasons() {
+		n := s.Failed(reason)
+		if n == 0 {
+			continue
+		}
+		if failed == nil {
+			failed = map[string]uint64{}
+		}
+		failed[reason.String()] = n
+	}
+	return failed
 }
 
 // named returns the address that an exporter states; invalid if it states none.
