@@ -3,7 +3,6 @@ package explore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -286,126 +285,6 @@ func TestShown(t *testing.T) {
 		strings.Repeat("é", 500): strings.Repeat("é", longestLabel-1) + "…"} {
 		if got := Shown(text); got != want {
 			t.Errorf("%q is shown as %q, want %q", text, got, want)
-		}
-	}
-}
-
-// What was among the largest and no longer is has a line, so that one sees what is gone.
-func testGone(t *testing.T, e *Explorer) {
-	a := ask(t, e, "by=src.as&unit=packets&from=2026-03-05T12:00&to=2026-03-05T13:00&before=period")
-	if got := lines(a, 10); got != "AS64500 UNI-A 0, AS64501 LAB 0, unknown 0" {
-		t.Errorf("an hour later: %s", got)
-	}
-	for _, line := range a.Series {
-		if line.Earlier == 0 || len(line.Before) != len(line.Points) || Change(line.Earlier, line.Mean) != "gone" {
-			t.Errorf("%s had %g, change %s", line.Label(), line.Earlier, Change(line.Earlier, line.Mean))
-		}
-	}
-	// The source that was the largest one is among all others now: it has a line, and all others have less.
-	for at, packets := range map[string][2]int{"2026-02-01 10:30:00": {10, 70}, "2026-02-01 11:30:00": {60, 20}} {
-		insert := fmt.Sprintf("INSERT INTO explored.data_flow (start_time, end_time, flow_type, src_as_id, protocol, "+
-			"bit_count, packet_count) VALUES ('%[1]s', '%[1]s', 'netflow', 64500, 'gone', 1, %[2]d), "+
-			"('%[1]s', '%[1]s', 'netflow', 64501, 'gone', 1, %[3]d), "+
-			"('%[1]s', '%[1]s', 'netflow', 64502, 'gone', 1, 5)", at, packets[0], packets[1])
-		if err := e.Conn.Exec(t.Context(), insert); err != nil {
-			t.Fatal(err)
-		}
-	}
-	defer func() {
-		if err := e.Conn.Exec(t.Context(), "ALTER TABLE explored.data_flow DELETE WHERE protocol = 'gone' "+
-			"SETTINGS mutations_sync = 2"); err != nil {
-			t.Error(err)
-		}
-	}()
-	a = ask(t, e, "by=src.as&unit=packets&top=1&from=2026-02-01T11:00&to=2026-02-01T12:00&before=period")
-	if got := lines(a, 1); got != "AS64500 UNI-A 60, AS64501 LAB 20, others 5" || a.Series[1].Earlier == 0 ||
-		math.Abs(a.Sum().Total-85) > 1e-6 {
-		t.Errorf("%s, %+v", got, a.Series)
-	}
-}
-
-// Those without a key and all others both have an empty key, and are two lines in the earlier time too.
-func testEarlierUnknown(t *testing.T, e *Explorer) {
-	insert := func(at, terms string) {
-		t.Helper()
-		if err := e.Conn.Exec(t.Context(), fmt.Sprintf("INSERT INTO explored.data_flow (start_time, end_time, "+
-			"flow_type, device_id, protocol, bit_count, packet_count) SELECT '%[1]s', '%[1]s', 'netflow', %[2]s",
-			at, terms)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	insert("2026-02-01 10:30:00",
-		fmt.Sprintf("concat('d', toString(number)), 'many', 1, 36 FROM numbers(%d)", MaxTop+10))
-	insert("2026-02-01 10:30:00", "'', 'many', 1, 3600")
-	insert("2026-02-01 11:30:00", "if(number = 0, '', 'd1'), 'many', 1, 100 - number FROM numbers(2)")
-	defer func() {
-		if err := e.Conn.Exec(t.Context(), "ALTER TABLE explored.data_flow DELETE WHERE protocol = 'many' "+
-			"SETTINGS mutations_sync = 2"); err != nil {
-			t.Error(err)
-		}
-	}()
-	a := ask(t, e, "by=device&unit=packets&top=1&from=2026-02-01T11:00&to=2026-02-01T12:00&before=period"+
-		"&filter=proto+%3D+many")
-	if got := lines(a, 1); got != "unknown 100, others 99" {
-		t.Fatalf("lines are %s", got)
-	}
-	for i, want := range []float64{1, 0.01 * (MaxTop + 10)} { // packets a second
-		if got := a.Series[i].Earlier; math.Abs(got-want) > 1e-9 {
-			t.Errorf("%s had %g, want %g", a.Series[i].Label(), got, want)
-		}
-	}
-}
-
-// Statistics can be of finer steps than the graph: a 95th percentile of five minutes over a month.
-func testStep(t *testing.T, e *Explorer) {
-	const rest = "by=src.as&unit=packets&from=2026-02-26T12:00&to=2026-03-05T12:00"
-	coarse, fine := ask(t, e, rest), ask(t, e, rest+"&step=5m")
-	n := len(fine.Series[0].Points)
-	if fine.Fine != 5*time.Minute || fine.Step != coarse.Step || n != len(coarse.Series[0].Points) {
-		t.Fatalf("steps of %s and %s, %d points", fine.Fine, fine.Step, n)
-	}
-	for i := range coarse.Series {
-		c, f := coarse.Series[i], fine.Series[i]
-		if c.Total != f.Total || math.Abs(c.Mean-f.Mean) > 1e-9 || f.Max < c.Max {
-			t.Errorf("%s: %+v, in fine steps %+v", c.Label(), c.Stats, f.Stats)
-		}
-		for j := range c.Points {
-			if math.Abs(c.Points[j]-f.Points[j]) > 1e-9 {
-				t.Errorf("%s at %d: %g and %g", c.Label(), j, c.Points[j], f.Points[j])
-			}
-		}
-	}
-	if got := fine.Series[0].Max; got != 5*30/300.0 { // 30 packets a minute
-		t.Errorf("the highest of five minutes is %g", got)
-	}
-	b := ask(t, e, "by=src.as&from=2026-02-26T12:10&to=2026-03-05T12:20&step=5m")
-	if !b.End().Equal(b.Question.To) || !b.To.After(b.End()) ||
-		!strings.HasPrefix(b.told(), "2026-02-26 12:00 to 2026-03-05 12:20") {
-		t.Errorf("figures are up to %s, the graph up to %s: %s", b.End(), b.To, b.told())
-	}
-	// What leads to the flows of the maximum is of the same step.
-	if from, step, ok := fine.Peak(&fine.Series[0]); !ok || step != 5*time.Minute || !from.Equal(noon.Add(-time.Hour)) {
-		t.Errorf("the highest step is of %s from %s, %t", step, from, ok)
-	}
-	if _, step, ok := coarse.Peak(&coarse.Series[0]); !ok || step != coarse.Step {
-		t.Errorf("the highest step is of %s, %t", step, ok)
-	}
-}
-
-func TestPlanner_Subjects(t *testing.T) {
-	s := testSettings()
-	p := NewPlanner(&s)
-	for text, want := range map[string]string{"": "", "src.as = 64500": "AS64500", "192.0.2.7": "192.0.2.7",
-		"as = AS64500 and dst = 192.0.2.7 and proto = tcp": "AS64500 192.0.2.7", "not as = 1": "",
-		"as = 1 or as = 2":    "",
-		"src in 192.0.2.0/24": "", "src = 192.0.2.0/24": "", "device = r1 and if = r1::up": "r1 r1::up", "org = u*": "",
-		"country = CH": "", "org = unknown": "", "(": ""} {
-		var got []string
-		for _, subject := range p.Subjects(text) {
-			got = append(got, subject.Label())
-		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("%s is about %q, want %s", text, got, want)
 		}
 	}
 }
