@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 )
 
 // What was among the largest and no longer is has a line, so that one sees what is gone.
 func testGone(t *testing.T, e *Explorer) {
-	a := ask(t, e, "by=src.as&unit=packets&from=2026-03-05T12:00&to=2026-03-05T13:00&before=period")
+	a := ask(t, after(e, time.Hour), "by=src.as&unit=packets&from=2026-03-05T12:00&to=2026-03-05T13:00&before=period")
 	if got := lines(a, 10); got != "AS64500 UNI-A 0, AS64501 LAB 0, unknown 0" {
 		t.Errorf("an hour later: %s", got)
 	}

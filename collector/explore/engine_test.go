@@ -108,11 +108,16 @@ func explorer(t *testing.T) *Explorer {
 // question reads an address.
 func question(t *testing.T, address string) Question {
 	t.Helper()
+	return questionAt(t, address, noon)
+}
+
+func questionAt(t *testing.T, address string, now time.Time) Question {
+	t.Helper()
 	values, err := url.ParseQuery(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := Parse(values, noon)
+	q, err := Parse(values, now)
 	if err != nil {
 		t.Fatalf("%s: %v", address, err)
 	}
@@ -121,11 +126,18 @@ func question(t *testing.T, address string) Question {
 
 func ask(t *testing.T, e *Explorer, address string) *Answer {
 	t.Helper()
-	a, err := e.Ask(t.Context(), question(t, address))
+	a, err := e.Ask(t.Context(), questionAt(t, address, e.Now()))
 	if err != nil {
 		t.Fatalf("%s: %v", address, err)
 	}
 	return a
+}
+
+// after returns an explorer to which it is so much later.
+func after(e *Explorer, d time.Duration) *Explorer {
+	later := *e
+	later.Now = func() time.Time { return e.Now().Add(d) }
+	return &later
 }
 
 // lines are the answer's lines with their sums in units of what one flow of the smallest source has.

@@ -45,9 +45,6 @@ func (e *Explorer) Nothing(ctx context.Context, a *Answer) (*Nothing, error) {
 	if q.View == Lost {
 		return &Nothing{Text: "The collector knows of no losses in this time."}, nil
 	}
-	if a.From.After(e.Now()) {
-		return &Nothing{Text: "This time has not begun yet.", Link: "the last hour", Instead: q.lastHour()}, nil
-	}
 	var x Extent
 	if len(q.Only) > 0 { // when flows of other scopes began is not told
 		x = Extent{Flows: 1, First: a.From, Last: a.To}
@@ -78,12 +75,6 @@ func (e *Explorer) Nothing(ctx context.Context, a *Answer) (*Nothing, error) {
 		return &Nothing{Text: "No flow of this time passes the filter.", Link: "without the filter", Instead: &q}, nil
 	}
 	return &Nothing{Text: "No flow began in this time."}, nil
-}
-
-// lastHour returns the same question for the default time, which ends now.
-func (q Question) lastHour() *Question {
-	q = q.Latest(defaultLast)
-	return &q
 }
 
 // Unknown says which metadata is missing if no flow has a value of one of the question's dimensions. It returns "" if

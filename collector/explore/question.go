@@ -25,7 +25,7 @@ type Question struct {
 	Last   time.Duration // the time up to now; 0: Day, or From and To
 	Day    DayName       // a day of the zone; NoDay: From and To
 	From   time.Time
-	To     time.Time // the zero time: now
+	To     time.Time // the zero time, or one that has not come: now
 	Unit   Unit
 	View   View
 	Top    int    // number of lines; the others are summed up
@@ -195,7 +195,7 @@ func Strange(values url.Values) string {
 }
 
 // Parse reads the parameters of a page's address. What it does not know is an error, a Refused that names the
-// parameter. Times without a date are of the last 24 hours before now.
+// parameter. Times without a date are the last ones before now.
 func Parse(values url.Values, now time.Time) (Question, error) {
 	q, err := parse(values, now)
 	if err != nil {

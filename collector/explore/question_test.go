@@ -19,7 +19,7 @@ func TestParse_values(t *testing.T) {
 		"from=2026-03-05T11:00&to=2026-03-05T12:00", "from=2026-03-05T11:00:30&to=2026-03-05T12:00",
 		"from=2026-03-05&to=2026-03-06&zone=Asia/Kolkata", "unit=flows&view=hours&top=50&before=period",
 		// That hour is there twice.
-		"from=2026-10-25T02:30:00%2B02:00&to=2026-10-25T02:30:00%2B01:00&zone=Europe/Zurich",
+		"from=2025-10-26T02:30:00%2B02:00&to=2025-10-26T02:30:00%2B01:00&zone=Europe/Zurich",
 		"by=if&last=30d&step=5m", "at=2026-03-05T02:13", "last=today", "last=yesterday&zone=Asia/Kolkata",
 		"from=2026-03-05T11:00", "to=2026-03-05T11:00&last=2h", "from=11:00&to=11:00:01",
 		"filter=src.as+%3D+1+or+proto+%3D+%22a+b%22", "by=SRC_AS", "by=protocol",
@@ -42,12 +42,24 @@ func TestParse_values(t *testing.T) {
 
 func TestParse_refused(t *testing.T) {
 	for text, want := range map[string]string{
-		"last=1y":         `last: "1y" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
-		"last=0h":         `last: "0h" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
-		"last=99999w":     `last: "99999w" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
-		"last=30501w":     `last: "30501w" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
-		"last=-1h":        `last: "-1h" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
-		"from=2026-03-06": `from: 2026-03-06 has not come yet: add to, or last`,
+		"last=1y":     `last: "1y" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
+		"last=0h":     `last: "0h" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
+		"last=99999w": `last: "99999w" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
+		"last=30501w": `last: "30501w" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
+		"last=-1h":    `last: "-1h" is no time such as 30m, 6h, 7d or 4w, or today or yesterday`,
+
+		"from=2026-03-06":                    `from: 2026-03-06 has not come yet`,
+		"from=2026-03-06&to=2026-03-07":      `from: 2026-03-06 has not come yet`,
+		"from=2026-03-06&to=08:00":           `from: 2026-03-06 has not come yet`,
+		"from=2026-03-06&last=1d":            `from: 2026-03-06 has not come yet`,
+		"from=2026-03-05T13:00&zone=Etc/UTC": `from: 2026-03-05T13:00 has not come yet`,
+		"to=2026-03-06":                      `to: 2026-03-06 has not come yet`,
+		"to=2026-03-08&last=2d":              `to: 2026-03-08 has not come yet`,
+		"at=2026-03-05T14:05":                `at: 2026-03-05T14:05 has not come yet`,
+
+		"to=x":            `to: "x" is no time such as 2026-03-05T14:05 or 14:05`,
+		"from=09:00&to=x": `to: "x" is no time such as 2026-03-05T14:05 or 14:05`,
+		"from=x&to=09:00": `from: "x" is no time such as 2026-03-05T14:05 or 14:05`,
 		"from=x&to=y":     `from: "x" is no time such as 2026-03-05T14:05 or 14:05`,
 		"at=25:00":        `at: "25:00" is no time such as 2026-03-05T14:05 or 14:05`,
 		"to=1970-01-01":   "from 1969-12-31T23:00 to 1970-01-01T00:00 is no time that flows can be of",
@@ -56,14 +68,14 @@ func TestParse_refused(t *testing.T) {
 		"top=51":          `top: "51" is no number from 1 to 50`,
 		"view=pie": `view: "pie" is none of [stacked lines both share table sankey matrix hours ` +
 			`map flows losses]`,
-		"unit=dogs":      `unit: "dogs" is none of [bits packets flows volume]`,
-		"zone=../etc/x":  `zone: "../etc/x" is no time zone, such as Europe/Zurich or UTC`,
-		"zone=right/UTC": `zone: "right/UTC" is no time zone, such as Europe/Zurich or UTC`,
-		"zone=Factory":   `zone: "Factory" is no time zone, such as Europe/Zurich or UTC`,
-		"zone=Local":     `zone: "Local" is no time zone, such as Europe/Zurich or UTC`,
-		"by=a,b,c,d,e":   "by: 5 dimensions, and at most 4 can be shown",
-		"from=2026-03-06&to=2026-03-05": "from 2026-03-06T00:00 to 2026-03-05T00:00 is no time of a " +
-			"second to five years",
+		"unit=dogs":                     `unit: "dogs" is none of [bits packets flows volume]`,
+		"zone=../etc/x":                 `zone: "../etc/x" is no time zone, such as Europe/Zurich or UTC`,
+		"zone=right/UTC":                `zone: "right/UTC" is no time zone, such as Europe/Zurich or UTC`,
+		"zone=Factory":                  `zone: "Factory" is no time zone, such as Europe/Zurich or UTC`,
+		"zone=Local":                    `zone: "Local" is no time zone, such as Europe/Zurich or UTC`,
+		"by=a,b,c,d,e":                  "by: 5 dimensions, and at most 4 can be shown",
+		"from=2026-03-04&to=2026-03-03": "to: 2026-03-03T00:00 is not after from, 2026-03-04T00:00",
+		"from=2026-03-04T09:00&to=2026-03-04T09:00": "to: 2026-03-04T09:00 is not after from, 2026-03-04T09:00",
 	} {
 		values, _ := url.ParseQuery(text)
 		if q, err := Parse(values, noon); err == nil || err.Error() != want {
@@ -94,6 +106,22 @@ func TestParse_time(t *testing.T) {
 		"from=22:00&to=06:00":              "2026-03-04 22:00 to 2026-03-05 06:00",
 		"from=2026-02-01T22:00&to=23:30":   "2026-02-01 22:00 to 2026-02-01 23:30",
 		"to=14:00":                         "2026-03-04 13:00 to 2026-03-04 14:00",
+		// Of two times of day, the end is of today at the latest.
+		"from=11:00&to=09:00":                    "2026-03-04 11:00 to 2026-03-05 09:00",
+		"from=09:00&to=09:00":                    "2026-03-04 09:00 to 2026-03-05 09:00",
+		"from=10:00&to=00:00":                    "2026-03-04 10:00 to 2026-03-05 00:00",
+		"from=12:30&to=02:00&zone=Europe/Zurich": "2026-03-04 11:30 to 2026-03-05 01:00",
+		"from=18:00&to=17:00":                    "2026-03-04 18:00 to 2026-03-05 12:00",
+		"from=11:00&to=14:00":                    "2026-03-05 11:00 to 2026-03-05 12:00",
+		"from=18:00&to=2026-03-02T17:00":         "2026-03-01 18:00 to 2026-03-02 17:00",
+		"from=18:00&to=2026-03-02T18:00":         "2026-03-01 18:00 to 2026-03-02 18:00",
+		"from=18:00&to=2026-03-06":               "2026-03-04 18:00 to 2026-03-05 12:00",
+		"from=2026-03-05T11:00&to=10:00":         "2026-03-05 11:00 to 2026-03-05 12:00",
+		// What has not come is left out.
+		"from=2026-03-05&to=2026-03-06":    "2026-03-05 00:00 to 2026-03-05 12:00",
+		"from=2026-03-05&last=7d":          "2026-03-05 00:00 to 2026-03-05 12:00",
+		"to=2026-03-05T12:30":              "2026-03-05 11:30 to 2026-03-05 12:00",
+		"at=11:55":                         "2026-03-05 11:45 to 2026-03-05 12:00",
 		"from=11:00&to=11:00:10":           "2026-03-05 11:00 to 2026-03-05 11:00",
 		"last=today&from=09:00&to=10:00":   "2026-03-05 09:00 to 2026-03-05 10:00",
 		"from=2026-03-05 09:00:30":         "2026-03-05 09:00 to 2026-03-05 12:00",

@@ -43,32 +43,64 @@ var clockLayouts = []string{"15:04", "15:04:05"}
 func (q *Question) parseTime(values url.Values, now time.Time) error {
 	text := func(name string) string { return strings.TrimSpace(values.Get(name)) }
 	if at := text("at"); at != "" {
-		t, err := q.moment(at, now)
-		if err == nil && !(possible(t.Add(-aroundAt).In(q.Zone)) && possible(t.Add(aroundAt).In(q.Zone))) {
-			err = noTime(at)
-		}
-		if err != nil {
-			return fmt.Errorf("at: %w", err)
-		}
-		q.From, q.To = t.Add(-aroundAt), t.Add(aroundAt)
-		return nil
+		return q.parseAt(at, now)
 	}
 	from, to, last := text("from"), text("to"), text("last")
 	if from == "" && to == "" {
 		return q.parseLast(last)
 	}
-	var err error
+	if err := q.parseEnds(from, to, now); err != nil {
+		return err
+	}
+	return q.complete(from, to, last, now)
+}
+
+// parseAt reads a moment, and takes the time around it.
+func (q *Question) parseAt(text string, now time.Time) error {
+	t, err := q.moment(text, now)
+	switch {
+	case err != nil:
+	case !possible(t.Add(-aroundAt).In(q.Zone)) || !possible(t.Add(aroundAt).In(q.Zone)):
+		err = noTime(text)
+	case t.After(now):
+		err = notYet(text)
+	}
+	if err != nil {
+		return fmt.Errorf("at: %w", err)
+	}
+	q.From, q.To = t.Add(-aroundAt), t.Add(aroundAt)
+	return nil
+}
+
+// parseEnds reads from and to, of which one may be missing. Where only one of them has a date, the other is the time of
+// day next to it: to the next one after from, from the last one before to. Without a date in either, to is of today at
+// the latest: at 20:00, from 18:00 to 17:00 began yesterday.
+func (q *Question) parseEnds(from, to string, now time.Time) (err error) {
+	_, fromClock := q.clock(from, now)
+	_, toClock := q.clock(to, now)
 	if from != "" {
 		if q.From, err = q.moment(from, now); err != nil {
 			return fmt.Errorf("from: %w", err)
 		}
 	}
-	if to != "" {
-		if q.To, err = q.end(to, now); err != nil {
+	switch {
+	case to == "":
+	case from != "" && toClock:
+		q.To = q.next(to, q.From)
+		if year, month, day := now.In(q.Zone).Date(); fromClock &&
+			!q.To.Before(time.Date(year, month, day+1, 0, 0, 0, 0, q.Zone)) {
+			q.From, _ = q.moment(from, q.From.Add(-minRange))
+			q.To = q.next(to, q.From)
+		}
+	default:
+		if q.To, err = q.moment(to, now); err != nil {
 			return fmt.Errorf("to: %w", err)
 		}
+		if fromClock && !q.To.After(q.From) {
+			q.From, _ = q.moment(from, q.To.Add(-minRange))
+		}
 	}
-	return q.complete(from, to, last, now)
+	return nil
 }
 
 // parseLast reads a length of time, or the word for a day.
@@ -86,8 +118,9 @@ func (q *Question) parseLast(text string) (err error) {
 	return nil
 }
 
-// complete finds the end of the time that is missing, and checks its length.
+// complete finds the end of the time that is missing, and checks that it has begun, and its length.
 func (q *Question) complete(from, to, last string, now time.Time) error {
+	given, text := "from", from
 	if from == "" || to == "" {
 		length := time.Duration(0)
 		if last != "" {
@@ -99,12 +132,17 @@ func (q *Question) complete(from, to, last string, now time.Time) error {
 		}
 		switch {
 		case from == "":
+			given, text = "to", to
 			q.From = q.To.Add(-cmp.Or(length, defaultLast))
 		case length > 0:
 			q.To = q.From.Add(length)
-		case q.From.After(now.Add(-minRange)):
-			return fmt.Errorf("from: %s has not come yet: add to, or last", from)
 		}
+	}
+	if !q.To.IsZero() && !q.To.After(q.From) {
+		return fmt.Errorf("to: %s is not after from, %s", q.stamp(q.To), q.stamp(q.From))
+	}
+	if q.From.After(now) {
+		return fmt.Errorf("%s: %w", given, notYet(text))
 	}
 	_, end := q.times(now)
 	if !possible(q.From.In(q.Zone)) || !possible(end.In(q.Zone)) {
@@ -116,7 +154,7 @@ func (q *Question) complete(from, to, last string, now time.Time) error {
 	return nil
 }
 
-// moment reads a time. One without a date is today's, or yesterday's if today's has not come yet.
+// moment reads a time. One without a date is the latest that is not after now.
 func (q *Question) moment(text string, now time.Time) (time.Time, error) {
 	for _, layout := range timeLayouts {
 		t, err := time.ParseInLocation(layout, withT(text), q.Zone)
@@ -133,15 +171,13 @@ func (q *Question) moment(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, noTime(text)
 }
 
-// end reads the end of the time: without a date it is the next one after From.
-func (q *Question) end(text string, now time.Time) (time.Time, error) {
-	if t, ok := q.clock(text, q.From); ok && !q.From.IsZero() {
-		if !t.After(q.From) {
-			t, _ = q.clock(text, q.From.In(q.Zone).AddDate(0, 0, 1))
-		}
-		return t, nil
+// next returns the next time of day, which text is, after from.
+func (q *Question) next(text string, from time.Time) time.Time {
+	t, _ := q.clock(text, from)
+	if !t.After(from) {
+		t, _ = q.clock(text, from.In(q.Zone).AddDate(0, 0, 1))
 	}
-	return q.moment(text, now)
+	return t
 }
 
 // clock reads a time without a date as one of a day; false if it is none.
@@ -159,10 +195,13 @@ func noTime(text string) error {
 	return fmt.Errorf("%q is no time such as 2026-03-05T14:05 or 14:05", text)
 }
 
+func notYet(text string) error { return fmt.Errorf("%s has not come yet", text) }
+
 // possible reports whether flows can be of a time.
 func possible(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 2100 }
 
-// times returns from when to when the question is.
+// times returns from when to when the question is. It ends now at the latest: nothing is known of later steps, and
+// zeros would be in their place.
 func (q Question) times(now time.Time) (from, to time.Time) {
 	year, month, day := now.In(q.Location()).Date()
 	midnight := time.Date(year, month, day, 0, 0, 0, 0, q.Location())
@@ -173,7 +212,7 @@ func (q Question) times(now time.Time) (from, to time.Time) {
 		return time.Date(year, month, day-1, 0, 0, 0, 0, q.Location()), midnight
 	case q.Day == Today:
 		from, to = midnight, now
-	case q.To.IsZero():
+	case q.To.IsZero() || q.To.After(now):
 		from, to = q.From, now
 	default:
 		return q.From, q.To

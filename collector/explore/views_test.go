@@ -110,10 +110,9 @@ func testNothing(t *testing.T, e *Explorer) {
 		"from=2025-01-01&to=2025-01-02&filter=proto+%3D+gre":             {"The oldest flow", "proto = gre"},
 		"from=2026-03-05T12:00&to=2026-03-05T13:00": {"The last flow began at 2026-03-05 11:59",
 			""},
-		"from=2026-03-07T12:00&to=2026-03-07T13:00":             {"not begun", ""},
 		"view=losses&from=2026-03-05T12:00&to=2026-03-05T13:00": {"no losses", "none"},
 	} {
-		a := ask(t, e, address)
+		a := ask(t, after(e, time.Hour), address)
 		if !a.Empty() {
 			t.Errorf("%s is not empty", address)
 		}

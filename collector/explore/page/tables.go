@@ -250,10 +250,11 @@ func newDays(a *explore.Answer, page string) []day {
 		q.View = explore.Stacked
 		line := day{Label: date.Format("Mon 2 Jan"), Link: q.Address(page)}
 		for i, v := range d.Hours {
-			q := a.Question.Between(a.Question.Hour(date, i))
+			from, to := a.Question.Hour(date, i)
+			q := a.Question.Between(from, to)
 			q.View = explore.Stacked
 			line.Hours[i] = hour{Shade: shade(v, highest), Title: rate(a, v)}
-			if len(a.Days) <= mostLinkedDays {
+			if len(a.Days) <= mostLinkedDays && from.Before(a.To) { // nothing is known of what has not come
 				line.Hours[i].Link = q.Address(page)
 			}
 		}
