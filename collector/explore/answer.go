@@ -37,7 +37,7 @@ type Answer struct {
 	Losses  *Losses   // nil where nobody asked
 	Overlap bool      // a flow may count in several lines, so that their sum is more than all
 	Query   *Query    // the main one
-	Queries []Statement
+	Queries Statements
 	Took    time.Duration
 	fine    *Stats        // of all lines together, in steps of Fine; nil: of Points
 	graph   time.Duration // the step of the graph
@@ -51,8 +51,15 @@ type Statement struct {
 	*Query
 }
 
-// ask notes a query that is about to be run.
-func (a *Answer) ask(what string, q *Query) { a.Queries = append(a.Queries, Statement{what, q}) }
+// Statements are the queries that figures are from, in the order in which they are run.
+type Statements []Statement
+
+// ask notes a query that is about to be run. Without a list it notes nothing.
+func (s *Statements) ask(what string, q *Query) {
+	if s != nil {
+		*s = append(*s, Statement{what, q})
+	}
+}
 
 // longestLabel is how many characters of a name are shown.
 const longestLabel = 80
@@ -236,7 +243,7 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 		return err
 	}
 	a.Query = query
-	a.ask("the largest lines by step (rank 0: all others)", query)
+	a.Queries.ask("the largest lines by step (rank 0: all others)", query)
 	if a.Series, err = e.lines(ctx, query, len(by), s, a.Question.Unit); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ func (e *Explorer) largestLines(ctx context.Context, a *Answer, what string, q Q
 	if err != nil {
 		return nil, err
 	}
-	a.ask(what, query)
+	a.Queries.ask(what, query)
 	return e.lines(ctx, query, len(q.By), s, q.Unit)
 }
 

@@ -56,7 +56,7 @@ func (e *Explorer) flows(ctx context.Context, a *Answer, s span) error {
 		return err
 	}
 	a.Query = query
-	a.ask("single flows", query)
+	a.Queries.ask("single flows", query)
 	if err := e.run(ctx, query, func(rows driver.Rows) error {
 		var f Flow
 		var from, to int64

@@ -19,7 +19,7 @@ func (e *Explorer) links(ctx context.Context, a *Answer, s span, by []*dimension
 		return err
 	}
 	a.Query = query
-	a.ask("from where to where (rank 0: all others of a dimension)", query)
+	a.Queries.ask("from where to where (rank 0: all others of a dimension)", query)
 	if err := e.run(ctx, query, func(rows driver.Rows) error {
 		link := Link{Nodes: make([]Node, len(by))}
 		ranks := make([]uint64, len(by))
@@ -57,7 +57,7 @@ func (e *Explorer) hours(ctx context.Context, a *Answer, s span) error {
 		return err
 	}
 	a.Query = query
-	a.ask("the sum of each hour of each day", query)
+	a.Queries.ask("the sum of each hour of each day", query)
 	return e.run(ctx, query, func(rows driver.Rows) error {
 		var date string
 		var hour uint8

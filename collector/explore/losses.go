@@ -18,7 +18,7 @@ type Losses struct {
 	Sampled     []Sampled
 	SampledFrom time.Time
 	// Queries are those that this is from.
-	Queries []Statement `json:"-"`
+	Queries Statements
 }
 
 // Missing is a known loss of the answer's time.
@@ -52,7 +52,7 @@ func (e *Explorer) Losses(ctx context.Context, a *Answer) (*Losses, error) {
 	if e.Planner.settings.Tables.Loss != "" {
 		s := span{from: a.From, to: a.To, step: a.Step}
 		query := e.Planner.lost(s, false)
-		l.Queries = append(l.Queries, Statement{"known losses of this time, and what was received", query})
+		l.Queries.ask("known losses of this time, and what was received", query)
 		lost, err := e.readLosses(ctx, query, s)
 		if err != nil {
 			return nil, fmt.Errorf("read what is missing: %w", err)
@@ -90,7 +90,7 @@ func (e *Explorer) sampled(ctx context.Context, l *Losses, a *Answer) error {
 	all := 0.0
 	query := &Query{sql: "SELECT toUInt64(k1) AS rate, toFloat64(v) AS v\nFROM\n(\n" +
 		indent(sel.grouped("", "")) + "\n)\nORDER BY v DESC", params: sel.params}
-	l.Queries = append(l.Queries, Statement{"bits by sampling rate", query})
+	l.Queries.ask("bits by sampling rate", query)
 	if err := e.run(ctx, query, func(rows driver.Rows) error {
 		var x Sampled
 		if err := rows.Scan(&x.Rate, &x.Share); err != nil {

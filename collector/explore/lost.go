@@ -28,7 +28,7 @@ func (e *Explorer) lost(ctx context.Context, a *Answer, s span) error {
 		return Refused("view: there is no table of losses here")
 	}
 	a.Query = e.Planner.lost(s, true)
-	a.ask("known losses by exporter, and what was received", a.Query)
+	a.Queries.ask("known losses by exporter, and what was received", a.Query)
 	var err error
 	a.Lost, err = e.readLosses(ctx, a.Query, s)
 	return err

@@ -20,7 +20,7 @@ func (e *Explorer) codes(ctx context.Context, a *Answer, d *dimension) error {
 	for _, line := range a.Series {
 		keys = append(keys, line.Keys[0])
 	}
-	codes, err := e.values(ctx, a, "codes of countries", d.code, keys, filter.Text)
+	codes, err := e.values(ctx, &a.Queries, "codes of countries", d.code, keys, filter.Text)
 	for i := range a.Series {
 		if line := &a.Series[i]; line.Rank != 0 {
 			line.Code = codes[line.Keys[0]]
@@ -86,7 +86,7 @@ func (e *Explorer) names(ctx context.Context, a *Answer, d *dimension, keys []st
 	if d.names == "" {
 		return nil, nil
 	}
-	names, err := e.values(ctx, a, "names of "+d.Name, d.names, keys, d.kind)
+	names, err := e.values(ctx, &a.Queries, "names of "+d.Name, d.names, keys, d.kind)
 	if err != nil {
 		return nil, err
 	}
@@ -100,26 +100,44 @@ func (e *Explorer) names(ctx context.Context, a *Answer, d *dimension, keys []st
 	return names, nil
 }
 
+// speedsOf queries the speeds of interfaces or circuits, which are keys of a dimension, in bits a second. One that is
+// not known is not among them.
+func (e *Explorer) speedsOf(ctx context.Context, asked *Statements, d *dimension, keys []string,
+) (map[string]float64, error) {
+	texts, err := e.values(ctx, asked, "speeds in bits a second", d.speed, keys, filter.Text)
+	if err != nil {
+		return nil, err
+	}
+	speeds := map[string]float64{}
+	for key, text := range texts {
+		if text == "" {
+			continue
+		}
+		if speeds[key], err = strconv.ParseFloat(text, 64); err != nil {
+			return nil, fmt.Errorf("read the speed of %s: %w", key, err)
+		}
+	}
+	return speeds, nil
+}
+
 // speeds queries the speed of each line, and how busy it is: a line of both directions has a speed in each.
 func (e *Explorer) speeds(ctx context.Context, a *Answer, s span, d *dimension) error {
 	var keys []string
 	for _, line := range a.Series {
 		keys = append(keys, line.Keys[0])
 	}
-	speeds, err := e.values(ctx, a, "speeds in bits a second", d.speed, keys, filter.Text)
+	speeds, err := e.speedsOf(ctx, &a.Queries, d, keys)
 	if err != nil {
 		return err
 	}
 	var known []*Series
 	for i := range a.Series {
 		line := &a.Series[i]
-		text := speeds[line.Keys[0]]
-		if text == "" || line.Rank == 0 {
+		speed, found := speeds[line.Keys[0]]
+		if !found || line.Rank == 0 {
 			continue
 		}
-		if line.Speed, err = strconv.ParseFloat(text, 64); err != nil {
-			return fmt.Errorf("read the speed of %s: %w", line.Keys[0], err)
-		}
+		line.Speed = speed
 		known = append(known, line)
 		if len(d.both) > 0 {
 			continue // its traffic is that of both directions
@@ -165,16 +183,16 @@ func (e *Explorer) busy(ctx context.Context, a *Answer, s span, one *dimension, 
 	return nil
 }
 
-// values queries the values that lookup, a SELECT of key and value, has for keys of a kind. They are the figures of an
-// answer that what names.
-func (e *Explorer) values(ctx context.Context, a *Answer, what, lookup string, keys []string, k filter.Kind,
+// values queries the values that lookup, a SELECT of key and value, has for keys of a kind. They are the figures that
+// what names, and their query is noted in asked.
+func (e *Explorer) values(ctx context.Context, asked *Statements, what, lookup string, keys []string, k filter.Kind,
 ) (map[string]string, error) {
 	values := map[string]string{}
 	if len(keys) == 0 {
 		return values, nil
 	}
 	query := valuesOf(lookup, keys, k)
-	a.ask(what, query)
+	asked.ask(what, query)
 	err := e.run(ctx, query, func(rows driver.Rows) error {
 		var key, value string
 		if err := rows.Scan(&key, &value); err != nil {

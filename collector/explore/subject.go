@@ -13,7 +13,6 @@ import (
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/collector/web/figures"
@@ -280,20 +279,12 @@ func (e *Explorer) record(ctx context.Context, table, key, value string) ([]Fact
 func (s Subject) HasSpeed() bool { return s.Kind == SubjectInterface || s.Kind == SubjectCircuit }
 
 // Speed returns the speed of an interface or of a circuit in bits a second; 0 if it is not known, and of anything else.
-func (e *Explorer) Speed(ctx context.Context, s Subject) (speed float64, err error) {
+func (e *Explorer) Speed(ctx context.Context, s Subject) (float64, error) {
 	if !s.HasSpeed() {
 		return 0, nil
 	}
-	query := valuesOf(e.Planner.dimension(string(s.Kind)).speed, []string{s.ID}, filter.Text)
-	err = e.run(ctx, query, func(rows driver.Rows) error {
-		var id, text string
-		if err := rows.Scan(&id, &text); err != nil {
-			return err
-		}
-		speed, err = strconv.ParseFloat(text, 64)
-		return err
-	})
-	return speed, err
+	speeds, err := e.speedsOf(ctx, nil, e.Planner.dimension(string(s.Kind)), []string{s.ID})
+	return speeds[s.ID], err
 }
 
 // Fullness says how full something of that speed was in its busier direction. The answer is of View Both, without
