@@ -15,18 +15,39 @@ import (
 
 // addForm fills in the form, with the question in it.
 func (p *Pages) addForm(v *view) {
+	p.addDimensions(v)
+	v.addChoices()
+	v.addTimes()
+	if p.Explorer == nil {
+		return
+	}
 	q := v.Question
+	v.Fields = p.Explorer.Planner.Fields()
+	for _, x := range p.Explorer.Planner.Presets() {
+		v.Presets = append(v.Presets, preset{link{x.Name, x.Question.Address(address)},
+			x.Question.Values().Encode() == q.Values().Encode()})
+	}
+}
+
+// addDimensions adds a list for each dimension of the question, and one more.
+func (p *Pages) addDimensions(v *view) {
+	by := v.Question.By
 	for i := range explore.MaxBy {
 		chosen := ""
-		if i < len(q.By) {
-			chosen = q.By[i]
+		if i < len(by) {
+			chosen = by[i]
 		}
-		if i > 1 && i > len(q.By) {
+		if i > 1 && i > len(by) {
 			break
 		}
 		v.Lists = append(v.Lists, list{Label: []string{"by", "and", "and", "and"}[i], Groups: p.groups(chosen),
 			None: chosen == ""})
 	}
+}
+
+// addChoices adds what can be chosen of what the question shows, and how.
+func (v *view) addChoices() {
+	q := v.Question
 	for _, x := range explore.Views() {
 		v.Views = append(v.Views, option{string(x), viewNames[x], x == q.View})
 	}
@@ -51,7 +72,11 @@ func (p *Pages) addForm(v *view) {
 	for _, n := range withValue([]int{5, 8, 15, 25, 50}, q.Top) {
 		v.Tops = append(v.Tops, option{fmt.Sprint(n), fmt.Sprintf("top %d", n), n == q.Top})
 	}
-	day := 24 * time.Hour
+}
+
+// addTimes adds the times that can be chosen.
+func (v *view) addTimes() {
+	q, day := v.Question, 24*time.Hour
 	if q.Last == 0 && !q.From.IsZero() {
 		values := q.Values()
 		v.From, v.To = values.Get("from"), values.Get("to")
@@ -63,14 +88,6 @@ func (p *Pages) addForm(v *view) {
 	for _, d := range withValue([]time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour, day, 2 * day, 7 * day,
 		30 * day, 90 * day}, q.Last) {
 		v.Times = append(v.Times, option{explore.Duration(d), "last " + spoken(d), d == q.Last})
-	}
-	if p.Explorer == nil {
-		return
-	}
-	v.Fields = p.Explorer.Planner.Fields()
-	for _, x := range p.Explorer.Planner.Presets() {
-		v.Presets = append(v.Presets, preset{link{x.Name, x.Question.Address(address)},
-			x.Question.Values().Encode() == q.Values().Encode()})
 	}
 }
 
