@@ -241,10 +241,9 @@ func (b blockReader) Read(p []byte) (int, error) {
 func (q *request) head() (statement, io.Reader, error) {
 	if q.query != "" {
 		if st := parseStatement(q.query); st.insert && st.complete {
-			inline := strings.TrimLeft(q.query[st.data:], " \t\r\n")
 			data := q.body
-			if inline != "" {
-				data = io.MultiReader(strings.NewReader(inline+"\n"), q.body)
+			if inline := skipLine([]byte(q.query[st.data:])); len(bytes.TrimSpace(inline)) > 0 {
+				data = io.MultiReader(bytes.NewReader(append(inline, '\n')), q.body)
 			}
 			return st, data, nil
 		}
@@ -262,7 +261,7 @@ func (q *request) head() (statement, io.Reader, error) {
 		return statement{}, nil, newException(codeBadArguments, "BAD_ARGUMENTS", "Cannot read the request: %v", err)
 	}
 	st := parseStatement(string(buf))
-	if st.insert && st.complete {
+	if st.insert && st.complete && (st.data < len(buf) || len(buf) <= q.maxQuerySize) { // the name is not cut off
 		inline := skipLine(buf[st.data:])
 		return st, io.MultiReader(strings.NewReader(string(inline)), source), nil
 	}

@@ -16,30 +16,11 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 		return err
 	}
 	a.expectNoMore()
-	switch {
-	case st.multi:
-		return newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
-	case st.outfile:
-		return newException(codeOutfileNotAllowed, "INTO_OUTFILE_NOT_ALLOWED",
-			"INTO OUTFILE and FROM INFILE are not allowed")
+	if err := s.refuse(st, q.readonly); err != nil {
+		return err
 	}
-	if e := s.rules.statement(st, q.readonly); e != nil {
-		return e
-	}
-	if st.insert {
-		a.expectRead()
-	}
-	if !s.rules.confined {
-		if data, err = q.guardData(st, data); err != nil {
-			return err
-		}
-	}
-	if st.insert {
-		// Read before a place is taken: a client that sends nothing must not block others.
-		if data, err = firstPiece(q.held(data), data); err != nil {
-			return asReadError(err)
-		}
-		a.expectNoMore()
+	if data, err = s.firstData(q, st, data, a); err != nil {
+		return err
 	}
 	kind := s.placeOf(st, a.r)
 	free, err := s.places.take(ctx, kind, st.text)
@@ -71,6 +52,48 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 	}
 	defer s.cancelWhenDone(ctx, q.mark)()
 	return s.explain(s.query(ctx, c, q, st, a), q, st, kind)
+}
+
+// refuse says why a statement is not run.
+func (s *server) refuse(st statement, readonly bool) error {
+	switch {
+	case st.multi:
+		return newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
+	case st.early:
+		return newException(codeSyntaxError, "SYNTAX_ERROR",
+			"You have excessive ';' symbol before data for INSERT: it begins right behind FORMAT %s", st.format)
+	case st.outfile:
+		return newException(codeOutfileNotAllowed, "INTO_OUTFILE_NOT_ALLOWED",
+			"INTO OUTFILE and FROM INFILE are not allowed")
+	}
+	return orNil(s.rules.statement(st, readonly))
+}
+
+// firstData waits for the first piece of an insert's data, and returns all of it. It is called before a place is taken:
+// a client that sends nothing must not block others.
+func (s *server) firstData(q *request, st statement, data io.Reader, a *answer) (io.Reader, error) {
+	if st.insert {
+		a.expectRead()
+	}
+	if !s.rules.confined {
+		guarded, err := q.guardData(st, data)
+		if err != nil {
+			return nil, err
+		}
+		data = guarded
+	}
+	if !st.insert {
+		return data, nil
+	}
+	if strings.EqualFold(q.insertFormat(st), "Values") {
+		data = &valuesReader{r: data}
+	}
+	data, err := firstPiece(q.held(data), data)
+	if err != nil {
+		return nil, asReadError(err)
+	}
+	a.expectNoMore()
+	return data, nil
 }
 
 // deduplicates is true for an insert with a deduplication token or with insert_deduplicate. Tables of this store

@@ -19,6 +19,7 @@ type statement struct {
 	totals   bool // WITH TOTALS, or a setting that adds rows behind the result
 	outfile  bool // INTO OUTFILE or FROM INFILE, which name files of this machine
 	multi    bool // another statement follows the first ";"
+	early    bool // a ";" stands right behind FORMAT and its name, where the data of an insert begins
 }
 
 // parseStatement reads sql as far as the store needs. It leaves syntax errors to the engine.
@@ -70,17 +71,11 @@ func parseStatement(sql string) statement {
 	return s
 }
 
-// parseInsert reads an INSERT from behind its first word to its data.
-func parseInsert(s *statement, l *lexer) {
-	s.insert = true
-	skip := func(word string) bool {
-		if strings.EqualFold(l.peek(), word) {
-			l.next()
-			return true
-		}
-		return false
+// skipTable reads the table of an INSERT, with what stands before it.
+func skipTable(l *lexer) {
+	if strings.EqualFold(l.peek(), "INTO") {
+		l.next()
 	}
-	skip("INTO")
 	// A table may be called "table" or "function": only what is followed by a name is a keyword.
 	for _, keyword := range []string{"TABLE", "FUNCTION"} {
 		ahead := *l
@@ -94,6 +89,12 @@ func parseInsert(s *statement, l *lexer) {
 		l.next()
 		l.next()
 	}
+}
+
+// parseInsert reads an INSERT from behind its first word to its data.
+func parseInsert(s *statement, l *lexer) {
+	s.insert = true
+	skipTable(l)
 	depth := 0
 	for {
 		tok := l.next()
@@ -118,9 +119,14 @@ func parseInsert(s *statement, l *lexer) {
 			return
 		case "FORMAT":
 			before := l.start
-			s.format = l.next()
+			name := l.next()
+			if !isName(name) { // it may follow, in the body of the request
+				return
+			}
+			s.format = name
 			s.text, s.complete = l.src[:before], true
 			s.data = l.pos
+			s.early = strings.HasPrefix(l.src[s.data:], ";")
 			moveSettings(s, l)
 			return
 		case "SELECT", "WITH", "WATCH":
