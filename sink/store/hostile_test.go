@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -321,7 +322,7 @@ func testHostileStatements(t *testing.T, base string) {
 	out := newOutside(t)
 	run(t, base, "CREATE TABLE plain (x String) ENGINE = MergeTree ORDER BY x")
 	fill := strings.NewReplacer("{FILE}", out.secret, "{DIR}", out.dir, "{PORT}", out.port)
-	for _, statement := range hostileStatements {
+	for _, statement := range slices.Concat(hostileStatements, systemStatements) {
 		sql := fill.Replace(statement)
 		for _, session := range []string{"", "&session_id=kept"} {
 			if session != "" {

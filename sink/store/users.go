@@ -11,8 +11,9 @@ import (
 // rights it limits; who may send statements is for the door (door.go) to say.
 const usersName = "users.xml"
 
-// grants are what a statement may do. What is not here is refused by the engine: reading and writing files, URLs,
-// object stores and other databases, backups, users, named collections, and stopping or reconfiguring the engine.
+// grants are what a statement may do, in this order. What is not here is refused by the engine: reading and writing
+// files, URLs, object stores and other databases, backups, users, named collections, stopping or reconfiguring the
+// engine, and changing its own tables, which are read to see what it does.
 var grants = []string{
 	"GRANT SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE DICTIONARY, CREATE " +
 		"FUNCTION, " +
@@ -21,7 +22,16 @@ var grants = []string{
 	"GRANT SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM MOVES, SYSTEM VIEWS, SYSTEM DROP CACHE, SYSTEM RELOAD " +
 		"DICTIONARY, " +
 		"SYSTEM FLUSH, SYSTEM CLEANUP, SYSTEM LOAD PRIMARY KEY, SYSTEM UNLOAD PRIMARY KEY ON *.*",
+	"REVOKE " + changes + " ON system.*",
+	"REVOKE " + changes + " ON information_schema.*",
+	"REVOKE " + changes + " ON INFORMATION_SCHEMA.*",
+	// The store drops these itself (dropDangerousTables).
+	"GRANT DROP TABLE ON system." + strings.Join(dangerousTables, ", DROP TABLE ON system."),
 }
+
+// changes are the grants to make, change and take away tables. Without CREATE nothing is put where nothing can be
+// dropped.
+const changes = "ALTER, CREATE TABLE, CREATE VIEW, CREATE DICTIONARY, DROP, TRUNCATE"
 
 // lockedSettings cannot be changed by statements: they name files to read or write, servers to ask, change the
 // language, which the guard would not understand, or write to the log of this process and to tables of the engine's own
