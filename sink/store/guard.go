@@ -23,7 +23,7 @@ type rules struct {
 // allowedTableFunctions stay within the database, in lower case.
 var allowedTableFunctions = []string{
 	"numbers", "numbers_mt", "zeros", "zeros_mt", "primes", "generateseries", "generate_series", "generaterandom",
-	"values", "sqlstandardvalues", "null", "input", "format", "view", "viewifpermitted", "viewexplain", "merge", "loop",
+	"values", "sqlstandardvalues", "null", "format", "view", "viewifpermitted", "viewexplain", "merge", "loop",
 	"dictionary", "fuzzjson", "mergetreeindex", "mergetreeprojection", "mergetreetextindex", "mergetreeanalyzeindexes",
 	"mergetreeanalyzeindexesuuid",
 }
@@ -45,9 +45,10 @@ var notEngines = []string{
 	"limit", "union", "then", "else", "end", "asc", "desc", "between", "having", "default",
 }
 
-// forbiddenFunctions read files, run programs, reach the network or run SQL that stands in a text. Their names are in
-// lower case.
+// forbiddenFunctions read files, run programs, reach the network or run SQL that stands in a text. input() waits for
+// ever for rows from this process's own input. Their names are in lower case.
 var forbiddenFunctions = []string{
+	"input",
 	"file", "filecluster", "filesystem", "eval", "executable", "catboostevaluate", "disk", "python", "fuzzquery",
 	"aigenerate", "aiclassify", "aiextract", "aitranslate", "aiembed",
 	"url", "urlcluster", "s3", "s3cluster", "gcs", "oss", "cosn", "hdfs", "hdfscluster", "azureblobstorage",

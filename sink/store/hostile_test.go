@@ -267,6 +267,18 @@ var hostileStatements = []string{
 	"SET additional_result_filter = 'length(file(\\'{FILE}\\')) = 1', format_schema_source = 'file'",
 	"SET input_format_values_deduce_templates_of_expressions = 1, dialect = 'prql'",
 
+	// What waits for rows that do not come keeps its place for ever.
+	"SELECT * FROM input('x String')",
+	"SELECT * FROM `INPUT`('x String')",
+	"SELECT count() FROM loop(input('x String'))",
+	"SELECT * FROM input('x String') FORMAT TSV",
+	"INSERT INTO plain SELECT * FROM input('x String')",
+	"INSERT INTO plain WITH y AS (SELECT * FROM input('x String')) SELECT * FROM y",
+	"INSERT INTO plain SELECT * FROM input('x String') FORMAT TSV\nx\n",
+	"WITH 1 AS a INSERT INTO plain SELECT * FROM input('x String') FORMAT TSV",
+	"CREATE VIEW hostile AS SELECT * FROM input('x String')",
+	"CREATE TABLE hostile ENGINE = MergeTree ORDER BY x AS SELECT * FROM input('x String')",
+
 	// Table functions that the list of forbidden ones does not have.
 	"SELECT * FROM icebergLocalCluster('default', '{DIR}')",
 	"SELECT * FROM deltaLakeCluster('default', 'http://127.0.0.1:{PORT}/x')",
