@@ -124,28 +124,13 @@ func serve(ctx context.Context, o Options, confined bool) error {
 	if err := os.Chdir(o.Path); err != nil {
 		return fmt.Errorf("store directory: %w", err)
 	}
-	d := newDoor(o)
-	if o.Password == "" && !o.Insecure {
-		secret, err := Secret(o.Path)
-		if err != nil {
-			return err
-		}
-		d.password, d.trustUser = secret, true
-		d.hint = fmt.Sprintf(": it is in %s (processes of user %s need none)", filepath.Join(o.Path, secretName),
-			userName(os.Geteuid()))
-	}
-	if o.Insecure && o.Password == "" {
-		o.Log.Warn("store lets everybody in who reaches it (store.insecure): they can read and change all of it",
-			zap.String("address", o.Listen))
-	}
-	// The port is opened before the engine, so that a port in use is an error at once.
-	listener, err := net.Listen("tcp", o.Listen)
-	if errors.Is(err, unix.EADDRINUSE) {
-		err = fmt.Errorf("%w: set store.listen (STORE_LISTEN) to another port; "+
-			"if a ClickHouse server has this one, CLICKHOUSE_HOST=127.0.0.1 uses it", err)
-	}
+	d, err := doorOf(o)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w", o.Listen, err)
+		return err
+	}
+	listener, err := listenOn(o.Listen) // before the engine, so that a port in use is an error at once
+	if err != nil {
+		return err
 	}
 	defer listener.Close()
 	s := newServer(o, d)
@@ -157,28 +142,12 @@ func serve(ctx context.Context, o Options, confined bool) error {
 		ConnState: connlimit.New(maxConnections, maxOfOne, peerOf).Changed,
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(listener) }()
-
-	type opened struct {
-		anchor *conn
-		err    error
-	}
-	opening := make(chan opened, 1)
 	go func() {
-		anchor, err := s.open(ctx)
-		opening <- opened{anchor, err}
+		failed <- fmt.Errorf("store on %s: %w", listener.Addr(), h.Serve(listener))
 	}()
-	var anchor *conn
-	select {
-	case got := <-opening:
-		if got.err != nil || got.anchor == nil {
-			return got.err
-		}
-		anchor = got.anchor
-	case err := <-failed:
-		return fmt.Errorf("store on %s: %w", listener.Addr(), err)
-	case <-ctx.Done(): // the engine cannot be told to stop opening: the process ends under it, as in a crash
-		return nil
+	anchor, err := s.openWhile(ctx, failed)
+	if err != nil || anchor == nil {
+		return err
 	}
 	o.Log.Info("is open", zap.String("path", o.Path), zap.String("url", "http://"+listener.Addr().String()),
 		zap.String("engine", s.version))
@@ -189,6 +158,60 @@ func serve(ctx context.Context, o Options, confined bool) error {
 		anchor.close()
 	}
 	return err
+}
+
+// doorOf returns the door with its password: the one of the options, else that of the directory.
+func doorOf(o Options) (*door, error) {
+	d := newDoor(o)
+	switch {
+	case o.Password != "":
+	case o.Insecure:
+		o.Log.Warn("store lets everybody in who reaches it (store.insecure): they can read and change all of it",
+			zap.String("address", o.Listen))
+	default:
+		secret, err := Secret(o.Path)
+		if err != nil {
+			return nil, err
+		}
+		d.password, d.trustUser = secret, true
+		d.hint = fmt.Sprintf(": it is in %s (processes of user %s need none)", filepath.Join(o.Path, secretName),
+			userName(os.Geteuid()))
+	}
+	return d, nil
+}
+
+func listenOn(address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, unix.EADDRINUSE) {
+		err = fmt.Errorf("%w: set store.listen (STORE_LISTEN) to another port; "+
+			"if a ClickHouse server has this one, CLICKHOUSE_HOST=127.0.0.1 uses it", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
+	}
+	return listener, nil
+}
+
+// openWhile is open, unless listening fails before. The connection is nil where ctx ends first: the engine cannot be
+// told to stop opening, so the process ends under it, as in a crash.
+func (s *server) openWhile(ctx context.Context, failed <-chan error) (*conn, error) {
+	type opened struct {
+		anchor *conn
+		err    error
+	}
+	opening := make(chan opened, 1)
+	go func() {
+		anchor, err := s.open(ctx)
+		opening <- opened{anchor, err}
+	}()
+	select {
+	case got := <-opening:
+		return got.anchor, got.err
+	case err := <-failed:
+		return nil, err
+	case <-ctx.Done():
+		return nil, nil
+	}
 }
 
 // open waits for the directory and starts the engine. The returned connection keeps it running: with its last
@@ -212,21 +235,25 @@ func (s *server) open(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store engine %s cannot open %s: %w", s.o.Engine, s.o.Path, err)
 	}
-	if err := s.readEngine(anchor); err != nil {
-		anchor.close()
-		return nil, fmt.Errorf("store engine %s does not answer: %w", s.o.Engine, err)
-	}
-	if s.rules.tableFunctions, err = unknownTableFunctions(anchor); err != nil {
-		anchor.close()
-		return nil, fmt.Errorf("store engine %s: list its table functions: %w", s.o.Engine, err)
-	}
-	if err := dropDangerousTables(anchor); err != nil {
+	if err := s.prepare(anchor); err != nil {
 		anchor.close()
 		return nil, fmt.Errorf("store engine %s: %w", s.o.Engine, err)
 	}
 	s.engine = e
 	s.ready.Store(true)
 	return anchor, nil
+}
+
+// prepare asks an engine that has just started what the store must know of it, and takes away what harms it.
+func (s *server) prepare(c *conn) error {
+	if err := s.readEngine(c); err != nil {
+		return fmt.Errorf("it does not answer: %w", err)
+	}
+	var err error
+	if s.rules.tableFunctions, err = unknownTableFunctions(c); err != nil {
+		return fmt.Errorf("list its table functions: %w", err)
+	}
+	return dropDangerousTables(c)
 }
 
 // readEngine asks what the engine is and does by default.
@@ -279,7 +306,6 @@ func unknownTableFunctions(c *conn) ([]string, error) {
 func (s *server) answerUntil(ctx context.Context, h *http.Server, failed <-chan error) (err error) {
 	select {
 	case err = <-failed:
-		err = fmt.Errorf("store on %s: %w", s.o.Listen, err)
 	case <-ctx.Done():
 	}
 	s.lock.markStopping()

@@ -119,14 +119,7 @@ func (s *server) serveQuery(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodPost, http.MethodHead:
 	case http.MethodOptions:
-		// A browser asks whether a page of another site may send a request. It may where store.hosts names the site.
-		if s.door.allowOrigin(h, r) {
-			h.Set("Access-Control-Allow-Methods", "POST, GET, OPTIONS")
-			h.Set("Access-Control-Allow-Headers",
-				"origin, x-requested-with, x-clickhouse-format, x-clickhouse-user, x-clickhouse-key, Authorization")
-			h.Set("Access-Control-Max-Age", "86400")
-		}
-		w.WriteHeader(http.StatusNoContent)
+		s.preflight(w, r)
 		return
 	default:
 		w.WriteHeader(http.StatusMethodNotAllowed)
@@ -146,37 +139,50 @@ func (s *server) serveQuery(w http.ResponseWriter, r *http.Request) {
 			a.fail(newException(codeUnknown, "UNKNOWN_EXCEPTION", "%v", p))
 		}
 	}()
-	if e := s.door.refuse(r); e != nil {
+	if err := s.answerQuery(a); err != nil {
+		a.fail(err)
+		return
+	}
+	a.close()
+}
+
+// preflight answers a browser that asks whether a page of another site may send a request. It may where store.hosts
+// names the site.
+func (s *server) preflight(w http.ResponseWriter, r *http.Request) {
+	if h := w.Header(); s.door.allowOrigin(h, r) {
+		h.Set("Access-Control-Allow-Methods", "POST, GET, OPTIONS")
+		h.Set("Access-Control-Allow-Headers",
+			"origin, x-requested-with, x-clickhouse-format, x-clickhouse-user, x-clickhouse-key, Authorization")
+		h.Set("Access-Control-Max-Age", "86400")
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// answerQuery lets the request in, reads it and runs its statement.
+func (s *server) answerQuery(a *answer) error {
+	h := a.w.Header()
+	if e := s.door.refuse(a.r); e != nil {
 		if e.code == codeRequiredPassword {
 			h.Set("WWW-Authenticate", `Basic realm="ClickHouse server HTTP API"`)
 		}
-		a.fail(e)
-		return
+		return e
 	}
 	if !s.ready.Load() {
-		a.fail(newException(codeCannotSchedule, "CANNOT_SCHEDULE_TASK", "The store is not open yet"))
-		return
+		return newException(codeCannotSchedule, "CANNOT_SCHEDULE_TASK", "The store is not open yet")
 	}
 	a.expectHead()
-	q, err := parseRequest(r, &s.held, &s.rules)
-	defer func() {
-		if q != nil {
-			q.release()
-		}
-	}()
+	q, err := parseRequest(a.r, &s.held, &s.rules)
+	if q != nil {
+		defer q.release()
+	}
 	if err != nil {
-		a.fail(err)
-		return
+		return err
 	}
 	a.q = q
 	setHeader(h, "X-ClickHouse-Query-Id", q.id)
 	setHeader(h, "X-ClickHouse-Timezone", s.zone)
 	if q.cors {
-		s.door.allowOrigin(h, r)
+		s.door.allowOrigin(h, a.r)
 	}
-	if err := s.run(r.Context(), q, a); err != nil {
-		a.fail(err)
-		return
-	}
-	a.close()
+	return s.run(a.r.Context(), q, a)
 }
