@@ -19,6 +19,7 @@ import (
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/tap"
 	"github.com/metranova/flow-collector/decoder/exporter"
@@ -95,6 +96,14 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	finished := make(chan struct{})
 	defer close(finished)
 	go abandon(signals, finished, time.Now(), s.accounts.summary, log, o.Exit)
+	err = s.deliverRest(in, loops, minute)
+	o.print(out, s.accounts.summary())
+	in.station.Free()
+	return errors.Join(failure, err)
+}
+
+// deliverRest ends what receives, in the order in which data flows, and then the service: it delivers what is left.
+func (s *service) deliverRest(in *intake, loops *sync.WaitGroup, minute *minute) error {
 	in.stopReceiving()
 	in.streams.Close()
 	loops.Wait()
@@ -104,17 +113,18 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	in.free() // before the last counts are written: nothing comes any more
 	minute.stop()
 	s.accounts.settleLosses()
-	err = s.finish(context.Background())
-	sum := s.accounts.summary()
-	if o.Sum != nil {
-		var text strings.Builder
-		sum.Print(&text)
-		o.Sum(text.String())
-	} else {
+	return s.finish(context.Background())
+}
+
+// print prints what became of everything, or hands it to Sum.
+func (o *ServeOptions) print(out io.Writer, sum *report.Summary) {
+	if o.Sum == nil {
 		sum.Print(out)
+		return
 	}
-	in.station.Free()
-	return errors.Join(failure, err)
+	var text strings.Builder
+	sum.Print(&text)
+	o.Sum(text.String())
 }
 
 // tuneRuntime sets Go's runtime up for these many workers besides what else runs, and returns what undoes it.
