@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,19 +135,11 @@ func floodCollectors(ctx context.Context, c *cli.Command, kinds []hostile.Kind) 
 	}
 	defer os.RemoveAll(dir)
 	if !c.Bool("json") {
-		fmt.Println(strings.TrimSpace(`
-µs: time of a core that a datagram takes, without what a router of 200 flows/s beside it takes. MiB: resident memory
-before the flood, at most, and when rows and merges are done.`) + "\n")
-		fmt.Printf(floodHead, "", "", "collector", "engine", "together", "", "collector", "engine", "router's", "")
-		fmt.Printf(floodHead, "kind", "datagrams", "µs", "µs", "µs", "rows", "MiB", "MiB", "rows", "counters")
+		printFloodHead()
 	}
-	runs := make([][]hostile.Kind, 0, len(kinds))
+	runs := slices.Collect(slices.Chunk(kinds, 1))
 	if c.Bool("together") {
-		runs = append(runs, kinds)
-	} else {
-		for i := range kinds {
-			runs = append(runs, kinds[i:i+1])
-		}
+		runs = [][]hostile.Kind{kinds}
 	}
 	failed := 0
 	var printing sync.Mutex
@@ -194,6 +187,14 @@ func floodOne(ctx context.Context, c *cli.Command, kinds []hostile.Kind, dir str
 }
 
 const floodHead = "%-16s%10s%11s%9s%10s%9s%16s%16s%15s  %s\n"
+
+func printFloodHead() {
+	fmt.Println(strings.TrimSpace(`
+µs: time of a core that a datagram takes, without what a router of 200 flows/s beside it takes. MiB: resident memory
+before the flood, at most, and when rows and merges are done.`) + "\n")
+	fmt.Printf(floodHead, "", "", "collector", "engine", "together", "", "collector", "engine", "router's", "")
+	fmt.Printf(floodHead, "kind", "datagrams", "µs", "µs", "µs", "rows", "MiB", "MiB", "rows", "counters")
+}
 
 func printFlood(x *flooded.Cost) {
 	micro := func(n float64) string { return fmt.Sprintf("%.0f", n) }

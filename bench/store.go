@@ -66,28 +66,14 @@ func measureStore(ctx context.Context, c *cli.Command) error {
 			}
 		}
 	}
-	datagrams, err := storeDatagrams(c)
-	if err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	snapshot, err := stages.Metadata{Prefixes: c.Int("prefixes"), Exporters: max(1, c.Int("exporters"))}.Snapshot()
-	if err != nil {
-		return fmt.Errorf("store: make up metadata: %w", err)
-	}
 	dir, err := os.MkdirTemp("", "bench-store")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	o := layouts.Options{
-		Datagrams: datagrams, Snapshot: snapshot, Collector: c.String("collector"), Engine: c.String("engine"),
-		Dir: dir, Rounds: c.Int("rounds"),
-		Layouts: slices.DeleteFunc(layouts.All(),
-			func(l layouts.Layout) bool { return !hasWord(l.Name, c.String("only")) }),
-	}
-	o.Layouts = append(o.Layouts, furtherLayouts(c)...)
-	if len(o.Layouts) == 0 {
-		return fmt.Errorf("store: --only %q: no layout is named so", c.String("only"))
+	o, err := layoutOptions(c, dir)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
 	}
 	bar, done := newBar("", max(o.Rounds, 1)*len(o.Layouts)+1), 0
 	o.Log = func(what string) {
@@ -113,6 +99,25 @@ func measureStore(ctx context.Context, c *cli.Command) error {
 	}
 	fmt.Printf("\nnfcapd's files (LZ4) have %.1f bytes a flow, of %s flows\n", beside, thousands(flows))
 	return nil
+}
+
+// layoutOptions has the rows and the layouts to measure.
+func layoutOptions(c *cli.Command, dir string) (o layouts.Options, err error) {
+	o = layouts.Options{Collector: c.String("collector"), Engine: c.String("engine"), Dir: dir, Rounds: c.Int("rounds")}
+	if o.Datagrams, err = storeDatagrams(c); err != nil {
+		return o, err
+	}
+	o.Snapshot, err = stages.Metadata{Prefixes: c.Int("prefixes"), Exporters: max(1, c.Int("exporters"))}.Snapshot()
+	if err != nil {
+		return o, fmt.Errorf("make up metadata: %w", err)
+	}
+	o.Layouts = slices.DeleteFunc(layouts.All(),
+		func(l layouts.Layout) bool { return !hasWord(l.Name, c.String("only")) })
+	o.Layouts = append(o.Layouts, furtherLayouts(c)...)
+	if len(o.Layouts) == 0 {
+		return o, fmt.Errorf("--only %q: no layout is named so", c.String("only"))
+	}
+	return o, nil
 }
 
 // storeDatagrams are those of a flood, of captures, or generated ones.

@@ -167,55 +167,78 @@ func (r *run) measure(ctx context.Context, number int, l Layout) (Result, error)
 	if err := r.create(ctx, table, l); err != nil {
 		return Result{}, err
 	}
+	result := Result{Layout: l, Columns: map[string]float64{}}
+	if err := r.insert(ctx, table, &result); err != nil {
+		return Result{}, err
+	}
+	if err := r.merge(ctx, table, &result); err != nil {
+		return Result{}, err
+	}
+	var err error
+	if result.Rolled, err = r.rolled(ctx, l, result.Rows); err != nil {
+		return Result{}, err
+	}
+	return result, r.drop(ctx, table, l)
+}
+
+// insert measures all inserts of a layout, and what is there before it is merged.
+func (r *run) insert(ctx context.Context, table string, result *Result) error {
+	l := result.Layout
 	insert, blocks, err := blocksOf(r.Datagrams, r.Snapshot, table, l)
 	if err != nil {
-		return Result{}, err
+		return err
 	}
 	if l.Sorted {
 		if blocks, err = r.sort(ctx, insert, table, blocks); err != nil {
-			return Result{}, fmt.Errorf("sort rows: %w", err)
+			return fmt.Errorf("sort rows: %w", err)
 		}
 	}
-	result := Result{Layout: l, Columns: map[string]float64{}}
 	before := r.cpu()
 	for _, b := range blocks {
 		if err := r.store.Insert(ctx, insert, b.data); err != nil {
-			return Result{}, err
+			return err
 		}
 		result.Rows += b.rows
 	}
-	perRow := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 / float64(result.Rows) }
-	result.Insert = perRow(r.cpu() - before)
+	result.Insert = result.perRow(r.cpu() - before)
 	size, err := r.size(ctx, table)
 	if err != nil {
-		return Result{}, err
+		return err
 	}
 	result.Parts, result.Unmerged = size.parts, size.bytes/float64(result.Rows)
 	if size.rows != result.Rows {
-		return Result{}, fmt.Errorf("%d rows were inserted, %d are there", result.Rows, size.rows)
+		return fmt.Errorf("%d rows were inserted, %d are there", result.Rows, size.rows)
 	}
+	return nil
+}
+
+// merge measures one merge of all, and what is there then.
+func (r *run) merge(ctx context.Context, table string, result *Result) error {
 	// In a wide part each column has files of its own, so that its size is known. Small parts are not wide by default.
 	if _, err := r.store.Read(ctx, "ALTER TABLE "+table+" MODIFY SETTING min_bytes_for_wide_part = 0"); err != nil {
-		return Result{}, err
+		return err
 	}
-	before = r.cpu()
-	for _, merged := range append(l.rolledUp(), table) {
+	before := r.cpu()
+	for _, merged := range append(result.Layout.rolledUp(), table) {
 		if _, err := r.store.Read(ctx, "OPTIMIZE TABLE "+merged+" FINAL"); err != nil {
-			return Result{}, err
+			return err
 		}
 	}
-	result.Merge = perRow(r.cpu() - before)
-	if size, err = r.size(ctx, table); err != nil {
-		return Result{}, err
+	result.Merge = result.perRow(r.cpu() - before)
+	size, err := r.size(ctx, table)
+	if err != nil {
+		return err
 	}
 	result.Merged = size.bytes / float64(result.Rows)
 	for name, bytes := range size.columns {
 		result.Columns[name] = bytes / float64(result.Rows)
 	}
-	if result.Rolled, err = r.rolled(ctx, l, result.Rows); err != nil {
-		return Result{}, err
-	}
-	return result, r.drop(ctx, table, l)
+	return nil
+}
+
+// perRow is the time of a row, in microseconds.
+func (r *Result) perRow(d time.Duration) float64 {
+	return float64(d.Nanoseconds()) / 1000 / float64(r.Rows)
 }
 
 // noMerges keeps the store from merging parts by itself: all are larger than the limit. OPTIMIZE … FINAL ignores it.
