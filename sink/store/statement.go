@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -101,7 +102,11 @@ func parseInsert(s *statement, l *lexer) {
 		if tok == "" {
 			return
 		}
-		switch strings.ToUpper(tok) {
+		word := strings.ToUpper(tok)
+		if depth == 0 && word == "(" && l.peekIs("SELECT", "WITH") { // INSERT INTO t (SELECT …)
+			word = "SELECT"
+		}
+		switch word {
 		case "(", "[", "{":
 			depth++
 			continue
@@ -112,7 +117,7 @@ func parseInsert(s *statement, l *lexer) {
 		if depth > 0 {
 			continue
 		}
-		switch strings.ToUpper(tok) {
+		switch word {
 		case "VALUES":
 			s.text, s.format, s.complete = l.src[:l.start], "Values", true
 			s.data = l.pos
@@ -186,6 +191,11 @@ type lexer struct {
 func (l *lexer) peek() string {
 	ahead := *l
 	return ahead.next()
+}
+
+// peekIs is true where the next token is one of the words.
+func (l *lexer) peekIs(words ...string) bool {
+	return slices.Contains(words, strings.ToUpper(l.peek()))
 }
 
 // next is the next token, "" at the end.
