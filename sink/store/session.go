@@ -242,6 +242,9 @@ func (s *server) prepareKept(c *conn, q *request, st statement) (restore func() 
 	var names []string
 	for _, p := range append([]parameter{{name: "log_comment"}, {name: valuesSettings[0]}, {name: valuesSettings[1]}},
 		q.settings...) {
+		if p.name == niceSetting { // each statement has its own; the engine's default is none that can be set
+			continue
+		}
 		if st.verb != "SET" || !strings.Contains(st.text, p.name) {
 			names = append(names, quoteText(p.name))
 		}
