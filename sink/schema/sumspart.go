@@ -14,10 +14,11 @@ func (r *summed) rows(s *Settings) string {
 	return s.Tables.Flow
 }
 
-// sumsPart selects the columns of a view from the rows or from a table of a rollup.
-func (s *Settings) sumsPart(r *summed, rows bool, table, where string) string {
+// sumsPart selects the columns of a view from the rows or from a table of a rollup. where has the constants by their
+// names.
+func (s *Settings) sumsPart(r *summed, with constants, rows bool, table, where string) string {
 	if rows && r.base != nil {
-		return s.aggregatePart(r, where)
+		return with.clause() + s.aggregatePart(r, where)
 	}
 	columns := []string{"start_time"}
 	flows := "flow_count"
@@ -27,9 +28,6 @@ func (s *Settings) sumsPart(r *summed, rows bool, table, where string) string {
 	}
 	for _, d := range r.dimensions() {
 		columns = append(columns, s.sumsColumn(d, rows))
-	}
-	if r.named {
-		columns = append(columns, "nullIf(names.id, '') AS application_id")
 	}
 	columns = append(columns, r.filterColumns(rows)...)
 	if slices.Contains(r.Dimensions, NamedScope) {
@@ -45,18 +43,40 @@ func (s *Settings) sumsPart(r *summed, rows bool, table, where string) string {
 			}
 		}
 	}
-	selected := "SELECT " + strings.Join(columns, ", ") + "\nFROM "
-	if where += r.condition(rows); r.named {
-		return selected + "(SELECT * FROM " + from + " WHERE " + where + ") AS f" + s.joinApplications()
-	}
-	return selected + from + "\nWHERE " + where
+	return with.clause() + "SELECT " + strings.Join(columns, ", ") + "\nFROM " + from + "\nWHERE " + where +
+		r.condition(rows)
 }
 
-// dimensions are those that the view has as columns.
+// nameApplications adds the names of applications to what is selected from rollups and rows, all at once: each join
+// reads all applications. The last part is the aggregate, if there is one, which has them.
+func (s *Settings) nameApplications(r *summed, parts []string) []string {
+	var named []string
+	if r.base != nil {
+		parts, named = parts[:len(parts)-1], parts[len(parts)-1:]
+	}
+	if len(parts) == 0 {
+		return named
+	}
+	columns := []string{"start_time"}
+	for _, d := range r.dimensions() {
+		if !r.becomesName(d) {
+			columns = append(columns, ident(columnName(d)))
+		}
+	}
+	columns = append(columns, "nullIf(names.id, '') AS application_id")
+	for _, c := range filterColumns {
+		if r.lacks(c.name) {
+			columns = append(columns, c.name)
+		}
+	}
+	columns = append(columns, "flow_count", "bit_count", "packet_count")
+	return append([]string{"SELECT " + strings.Join(columns, ", ") + "\nFROM\n(\n" +
+		indented(strings.Join(parts, "\nUNION ALL\n")) + "\n) AS f" + s.joinApplications()}, named...)
+}
+
+// dimensions are those that are selected from rollups and rows.
 func (r *summed) dimensions() []string {
-	return slices.DeleteFunc(slices.Clone(r.Dimensions), func(d string) bool {
-		return r.edge && d == Edge || r.named && (d == "protocol" || d == "application_port")
-	})
+	return slices.DeleteFunc(slices.Clone(r.Dimensions), func(d string) bool { return r.edge && d == Edge })
 }
 
 // condition is what the view has of the rows or of a rollup's.
@@ -126,7 +146,7 @@ func (r *summed) filterColumns(rows bool) []string {
 	var columns []string
 	for _, c := range filterColumns {
 		switch {
-		case slices.Contains(r.Dimensions, c.name) || r.known || r.edge && strings.HasSuffix(c.name, "_ip"):
+		case !r.lacks(c.name):
 		case rows:
 			columns = append(columns, c.name)
 		default:
@@ -136,12 +156,24 @@ func (r *summed) filterColumns(rows bool) []string {
 	return columns
 }
 
+// becomesName reports whether the view has the application's name instead of the dimension.
+func (r *summed) becomesName(d string) bool {
+	return r.named && (d == "protocol" || d == "application_port")
+}
+
+// lacks reports whether the set does not have the column of conditions, and what it is of does.
+func (r *summed) lacks(column string) bool {
+	return !slices.Contains(r.Dimensions, column) && !r.known && !(r.edge && strings.HasSuffix(column, "_ip"))
+}
+
 // aggregatePart selects the columns of a view from the aggregate, whose rows are of windows that begin within the
 // range.
 func (s *Settings) aggregatePart(r *summed, where string) string {
 	columns := []string{"toDateTime(f.start_time, 'UTC') AS start_time"}
 	for _, d := range r.dimensions() {
-		columns = append(columns, s.aggregateColumn(d))
+		if !r.becomesName(d) {
+			columns = append(columns, s.aggregateColumn(d))
+		}
 	}
 	if r.named {
 		columns = append(columns, "f.application_id AS application_id")

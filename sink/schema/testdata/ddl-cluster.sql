@@ -499,8 +499,13 @@ FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `default`.`edge_application` ON CLUSTER 'all shards'
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, nullIf(names.id, '') AS application_id, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
-FROM (SELECT * FROM `default`.`data_flow` AS f WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC')) AND (in_interface_edge OR out_interface_edge)) AS f
+AS SELECT start_time, `device_id`, nullIf(names.id, '') AS application_id, src_as_id, dst_as_id, flow_count, bit_count, packet_count
+FROM
+(
+    SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `protocol`, `application_port`, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+    FROM `default`.`data_flow` AS f
+    WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC')) AND (in_interface_edge OR out_interface_edge)
+) AS f
 ANY LEFT JOIN (SELECT protocol, toUInt16(arrayJoin(range(toUInt32(port_range_min), toUInt32(port_range_max) + 1))) AS port, argMax(id, port_range_min) AS id FROM (SELECT lower(source.protocol) AS protocol, least(source.port_range_min, source.port_range_max) AS port_range_min, greatest(source.port_range_min, source.port_range_max) AS port_range_max, source.id AS id FROM `default`.`applications` AS source FINAL WHERE sipHash128(concat(source.protocol, ' ', source.id, ' ', toString(source.port_range_min), ' ', toString(source.port_range_max))) NOT IN (SELECT h FROM (SELECT sipHash128(id) AS h, source, argMax(present, insert_time) AS has FROM `default`.`meta_source` WHERE table_name = 'meta_application' AND h IN (SELECT sipHash128(id) FROM `default`.`meta_source` WHERE table_name = 'meta_application' AND NOT present) GROUP BY h, source) GROUP BY h HAVING NOT max(has))) GROUP BY protocol, port) AS names ON names.protocol = lower(f.protocol) AND names.port = f.application_port;
 
 CREATE VIEW IF NOT EXISTS `default`.`sums_sampling` ON CLUSTER 'all shards'
