@@ -76,7 +76,8 @@ func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) 
 	if t.traits&(biflow|responder) != 0 {
 		each = 2
 	}
-	w, most := d.work, d.mostRecords(s)
+	w := d.work
+	most := w.mostWide(d.mostRecords(s), t.length/each, len(body)/t.length*each)
 	for first := body; len(body) >= t.length; w.records += each {
 		if len(body) <= padding && len(body) < len(first) {
 			return

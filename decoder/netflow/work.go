@@ -9,6 +9,7 @@ type work struct {
 	newDefinitions, news                int  // what was not known before; news are rates and names
 	held                                int  // sets that wait for a template
 	size                                int  // bytes of the datagram
+	wide                                int  // what long flow records took more than others, see mostWide
 	waits                               bool // sets that waited or wait count here, whenever they are decoded
 }
 
@@ -59,13 +60,29 @@ const (
 	heldEffort       = 4
 	// usualRecords have their time in any datagram, also where fewer records are taken.
 	usualRecords = 128
+	// wholeRecord is the length of a record in a jumbo frame that has so many.
+	wholeRecord = jumboFrame / usualRecords
 	// few is how many of everything else are taken behind any number of records.
 	few = 16
 )
 
-// effort is what the datagram has taken for all but flow records.
+// effort is what the datagram has taken, but for recordEffort of each flow record.
 func (w *work) effort() int {
-	return w.definitions + w.options + definitionEffort*w.newDefinitions + newsEffort*w.news + heldEffort*w.held
+	return w.definitions + w.options + definitionEffort*w.newDefinitions + newsEffort*w.news + heldEffort*w.held +
+		w.wide
+}
+
+// mostWide is how many records a datagram larger than a jumbo frame may give before the end of a set that has n records
+// of a length; most is without regard to that. Long records take longer: such a datagram, which no network carries
+// whole, gives no more than what a jumbo frame can hold.
+func (w *work) mostWide(most, length, n int) int {
+	if w.size <= jumboFrame || length <= wholeRecord || most <= w.records || most == math.MaxInt {
+		return most
+	}
+	each := recordEffort * length / wholeRecord
+	left := (most - w.records) * recordEffort / each
+	w.wide += (each - recordEffort) * min(n, left)
+	return w.records + left
 }
 
 // mostRecords is how many flow records the datagram in hand may give, the last one in the rest of its time. A

@@ -50,7 +50,8 @@ func TestWork_setsBeforeTheirTemplates(t *testing.T) {
 // What a datagram teaches takes of the time for its records, and the other way round. What routers send has time for
 // all of it.
 func TestWork_mixtures(t *testing.T) {
-	wide := append(v4Flow(), el(210, make([]byte, 51))) // 72 bytes
+	wide := append(v4Flow(), el(210, make([]byte, 51)))  // 72 bytes
+	wider := append(v4Flow(), el(210, make([]byte, 79))) // 100 bytes
 	flows := set(256, slices.Repeat(dataOf(v4Flow()...), 400))
 	few40, wide60 := set(256, slices.Repeat(dataOf(v4Flow()...), 40)), set(257, slices.Repeat(dataOf(wide...), 60))
 	options := func(id uint16, n int, values ...[]byte) []byte {
@@ -62,11 +63,12 @@ func TestWork_mixtures(t *testing.T) {
 	}
 	rates := options(258, 200, u32(100))
 	rates18 := options(259, 256, u32(100), make([]byte, 10)) // 18 bytes each
-	known := ipfix(ipfixHeader, set(setTemplateIPFIX, templateOf(256, v4Flow()...), templateOf(257, wide...)),
+	known := ipfix(ipfixHeader, set(setTemplateIPFIX, templateOf(256, v4Flow()...), templateOf(257, wide...),
+		templateOf(261, wider...)),
 		set(setOptionsIPFIX, optionsIPFIX(258, 1, el(10, u32(0)), el(34, u32(0))),
 			optionsIPFIX(259, 1, el(10, u32(0)), el(34, u32(0)), el(210, make([]byte, 10))),
 			optionsIPFIX(260, 2, el(10, u32(0)), el(141, u32(0)), el(34, u32(0)))))
-	const before = 5 // templates
+	const before = 6 // templates
 	for _, test := range []struct {
 		name                      string
 		sets                      [][]byte
@@ -83,6 +85,10 @@ func TestWork_mixtures(t *testing.T) {
 			map[exporter.Reason]uint64{exporter.RecordLimit: 200 - 128 + 400 - 96}},
 		{"rates of pairs", [][]byte{options(260, 200, u32(7), u32(100)), flows}, full, 102, 43, before,
 			map[exporter.Reason]uint64{exporter.RecordLimit: 200 - 43 + 400 - 102}},
+		{"wide records", [][]byte{set(261, slices.Repeat(dataOf(wider...), 200))}, full, 93, 0, before,
+			map[exporter.Reason]uint64{exporter.RecordLimit: 200 - 93}},
+		{"a jumbo frame of wide records", [][]byte{set(261, slices.Repeat(dataOf(wider...), 91))}, jumboFrame, 91, 0,
+			before, nil},
 		{"records first", [][]byte{flows, rates}, full, usualRecords, few, before,
 			map[exporter.Reason]uint64{exporter.RecordLimit: 400 - usualRecords + 200 - few}},
 		{"records first, then definitions", [][]byte{flows, set(setTemplateIPFIX, manyTemplates(50)[8*before:])}, full,
