@@ -93,12 +93,34 @@ func begun(text string) string {
 // comment is the length of the comment that a text begins with; 0 if it begins with none.
 func comment(text string) int {
 	switch {
-	case strings.HasPrefix(text, "--"), strings.HasPrefix(text, "# "), strings.HasPrefix(text, "#!"):
+	case strings.HasPrefix(text, "--"), strings.HasPrefix(text, "//"), strings.HasPrefix(text, "# "),
+		strings.HasPrefix(text, "#!"):
 		return through(text, 0, "\n")
 	case strings.HasPrefix(text, "/*"):
-		return through(text, 2, "*/")
+		return nested(text)
 	}
 	return 0
+}
+
+// nested is the length of the comment that a text begins with, in which there may be others; that of all where it does
+// not end.
+func nested(text string) int {
+	depth := 0
+	for i := 0; i < len(text); {
+		switch rest := text[i:]; {
+		case strings.HasPrefix(rest, "/*"):
+			depth++
+			i += 2
+		case strings.HasPrefix(rest, "*/"):
+			i += 2
+			if depth--; depth == 0 {
+				return i
+			}
+		default:
+			i++
+		}
+	}
+	return len(text)
 }
 
 var (

@@ -52,6 +52,8 @@ func TestStatements(t *testing.T) {
 		`SELECT ';' AS ";", '\';' AS ` + "`;`; SELECT 'a'';'": {
 			`SELECT ';' AS ";", '\';' AS ` + "`;`", "SELECT 'a'';'"},
 		"/* a; */ SELECT 1 /* ; */; # b;\n SELECT 2":   {"SELECT 1 /* ; */", "SELECT 2"},
+		"// a;\nSELECT 1 // ;'\n; SELECT 2 / 3":        {"SELECT 1 // ;'", "SELECT 2 / 3"},
+		"/* /* ; */ ;' */ SELECT 1 /*/*;*/;*/; /**/ x": {"SELECT 1 /*/*;*/;*/", "x"},
 		"SELECT 1; INSERT INTO t FORMAT CSV 1;2\n3;4;": {"SELECT 1", "INSERT INTO t FORMAT CSV 1;2\n3;4;"},
 		"insert into t\nformat\tTSV\n;; \n":            {"insert into t\nformat\tTSV\n;; \n"},
 		"INSERT INTO t VALUES (';'); DROP TABLE t;":    {"INSERT INTO t VALUES (';')", "DROP TABLE t"},

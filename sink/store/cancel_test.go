@@ -185,7 +185,8 @@ func TestKillQuery(t *testing.T) {
 	}
 	waitFor(t, "the statements to run", func() bool { return runningEndless(t, base) == "3" })
 	for _, where := range []string{"1", "query_id = 'a-client' OR 1 --", "query_id != '' SYNC", "1 /* x", "1) OR (1",
-		"query LIKE '%sipHash64%' ASYNC FORMAT TSV", "query_id = 'a-client'"} {
+		"1 // '\n) OR (1 // '", "1 /* /* */ ' */) OR (1 -- '", "query LIKE '%sipHash64%' ASYNC FORMAT TSV",
+		"query_id = 'a-client'"} {
 		kill("elsewhere", where)
 	}
 	if name := next(); name != "elsewhere" {

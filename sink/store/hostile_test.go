@@ -104,6 +104,11 @@ var hostileStatements = []string{
 	"SELECT \"file\"('{FILE}')",
 	"SELECT `f\\x69le`('{FILE}')",
 	"SELECT file /* x */ ('{FILE}')",
+	"SELECT file /* /* x */ */ ('{FILE}')",
+	"SELECT 1 /* /* */ ' */, file('{FILE}') -- '",
+	"SELECT 1 // '\n, file('{FILE}') // '",
+	"SELECT 1 // $a$\n, file('{FILE}') // $a$",
+	"INSERT INTO plain VALUES ('1' // '\n || file('{FILE}')) // '",
 	"SELECT file\u00a0('{FILE}')",
 	"SELECT \u201cfile\u201d('{FILE}')",
 	"SELECT a$b$, file('{FILE}') AS a$b$ FROM (SELECT 1 AS a$b$)",
@@ -448,7 +453,7 @@ func TestReadonlyInASession(t *testing.T) {
 		"WITH 1 AS a INSERT INTO plain SELECT 'x'", "/* SELECT */ INSERT INTO plain SELECT 'x'",
 		"SELECT 1 PARALLEL WITH DROP TABLE plain", "CREATE TABLE other (x Int8) ENGINE = Log", "DROP TABLE plain",
 		"DELETE FROM plain WHERE 1", "SET max_threads = 1", "USE system", "KILL QUERY WHERE 1", "OPTIMIZE TABLE plain",
-		"SYSTEM STOP MERGES",
+		"SYSTEM STOP MERGES", "/* /* */ SELECT ' */ DROP TABLE plain -- '",
 	} {
 		for name, r := range map[string]reply{
 			"GET":        send(t, http.MethodGet, base+"/?session_id=s&query="+url.QueryEscape(sql), ""),

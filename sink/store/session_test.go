@@ -42,6 +42,11 @@ func TestSession(t *testing.T) {
 			"4\t5\n"},
 		{"close", "session_id=a&close_session=1", "SELECT x FROM mine", "5\n"},
 		{"forgets", "session_id=a&session_check=1", "SELECT 1", "Code: 372."},
+		{"another session", "session_id=d", "CREATE TEMPORARY TABLE mine (x UInt8)", ""},
+		{"has the threads of a request", "session_id=d&max_threads=7", "SELECT getSetting('max_threads')", "7\n"},
+		{"and its own, as many as there are cores", "session_id=d&session_check=1",
+			"SELECT value LIKE '%auto%', count() FROM system.settings LEFT JOIN mine ON 1 = x " +
+				"WHERE name = 'max_threads' GROUP BY value", "1\t1\n"},
 		{"a client that keeps nothing", "session_id=c", "SELECT 1", "1\n"},
 		{"is known too", "session_id=c&session_check=1", "SELECT 1", "1\n"},
 	} {

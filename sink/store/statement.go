@@ -230,11 +230,11 @@ func (l *lexer) skipSpace() {
 		switch {
 		case strings.IndexByte(" \t\r\n\f\v\x00", rest[0]) >= 0:
 			l.pos++
-		case strings.HasPrefix(rest, "--"), strings.HasPrefix(rest, "# "), strings.HasPrefix(rest, "#!"):
+		case strings.HasPrefix(rest, "--"), strings.HasPrefix(rest, "//"), strings.HasPrefix(rest, "# "),
+			strings.HasPrefix(rest, "#!"):
 			l.skipTo("\n")
 		case strings.HasPrefix(rest, "/*"):
-			l.pos += 2
-			l.skipTo("*/")
+			l.skipComment()
 		default:
 			r, size := utf8.DecodeRuneInString(rest)
 			if !isWideSpace(r) {
@@ -252,6 +252,24 @@ func isWideSpace(r rune) bool {
 		return true
 	}
 	return r >= 0x2000 && r <= 0x200d
+}
+
+// skipComment skips a comment up to its */. There may be comments within it.
+func (l *lexer) skipComment() {
+	for depth := 0; l.pos < len(l.src); {
+		switch rest := l.src[l.pos:]; {
+		case strings.HasPrefix(rest, "/*"):
+			depth++
+			l.pos += 2
+		case strings.HasPrefix(rest, "*/"):
+			l.pos += 2
+			if depth--; depth == 0 {
+				return
+			}
+		default:
+			l.pos++
+		}
+	}
 }
 
 func (l *lexer) skipTo(end string) {

@@ -26,6 +26,7 @@ type valuesScanner struct {
 	quote   byte // that the text ends with in which it is; 0: in none
 	escaped bool // a backslash stands before, in quotes
 	comment byte // '-': up to the end of the line, '*': up to */; 0: in none
+	nested  int  // comments of the latter kind that it is in
 	before  byte // the byte before, where it may begin or end a comment
 	depth   int  // of parentheses
 	ended   bool // the semicolon was there
@@ -42,10 +43,10 @@ func (s *valuesScanner) take(data []byte) bool {
 			s.inQuotes(c)
 		case s.comment != 0:
 			s.inComment(c)
-		case c == '-' && s.before == '-', (c == ' ' || c == '!') && s.before == '#':
+		case (c == '-' || c == '/') && s.before == c, (c == ' ' || c == '!') && s.before == '#':
 			s.comment, s.before = '-', 0
 		case c == '*' && s.before == '/':
-			s.comment, s.before = '*', 0
+			s.comment, s.nested, s.before = '*', 1, 0
 		case s.ended && (beginsComment(s.before) || !mayFollow(c)):
 			return false
 		default:
@@ -68,8 +69,20 @@ func (s *valuesScanner) inQuotes(c byte) {
 }
 
 func (s *valuesScanner) inComment(c byte) {
-	if s.comment == '-' && c == '\n' || s.comment == '*' && c == '/' && s.before == '*' {
-		s.comment, c = 0, 0
+	switch {
+	case s.comment == '-':
+		if c == '\n' {
+			s.comment = 0
+		}
+		return
+	case c == '*' && s.before == '/':
+		s.nested++
+		c = 0
+	case c == '/' && s.before == '*':
+		if s.nested--; s.nested == 0 {
+			s.comment = 0
+		}
+		c = 0
 	}
 	s.before = c
 }

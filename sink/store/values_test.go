@@ -19,6 +19,9 @@ func TestValuesReader(t *testing.T) {
 		"(1) ;\n; \x00\u00a0":              false,
 		"(1); -- done; SELECT 2":           false,
 		"(1); /* done; **/ # ; \n#!x\n--":  false,
+		"(1); // done; SELECT 2":           false,
+		"(1); /* /* */ SELECT 2 */ ;":      false,
+		"(1); /*/ */ ;":                    false,
 		"(1); -":                           false, // nothing yet
 		"(';')":                            false,
 		"('a;b\\';', 2), ('it'';s'); ":     false,
@@ -27,6 +30,8 @@ func TestValuesReader(t *testing.T) {
 		"(1 /* ); SELECT 2 */)":            false,
 		"(1 -- ); SELECT 2\n)":             false,
 		"(1 # ); SELECT 2\n)":              false,
+		"(1 // ); SELECT 2\n)":             false,
+		"(1 /* /* */ ); SELECT 2 */)":      false,
 		"(1; SELECT 2)":                    false, // the engine's matter
 		"(1)); SELECT 2":                   false, // the engine's matter
 		"($$ ); SELECT 2 $$)":              false,
@@ -39,6 +44,9 @@ func TestValuesReader(t *testing.T) {
 		"(1); -- done\nSELECT 2":           true,
 		"(1); /* done */ SELECT 2":         true,
 		"(1); /* done **/ (2)":             true,
+		"(1); // done\nSELECT 2":           true,
+		"(1); /* /* */ */ SELECT 2":        true,
+		"(1 // '\n); SELECT 2 // '":        true,
 		"(1);;(2)":                         true,
 		"(1); - 1":                         true,
 		"(1); /x":                          true,
