@@ -78,7 +78,7 @@ func (e *Explorer) hours(ctx context.Context, a *Answer, s span) error {
 
 // hourOf returns how long an hour of a day is in the question's zone.
 func (q Question) hourOf(date string, hour int) time.Duration {
-	day, err := time.ParseInLocation(time.DateOnly, date, q.Location())
+	day, err := ParseDate(date, q.Location())
 	if err != nil {
 		return time.Hour
 	}

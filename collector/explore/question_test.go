@@ -162,6 +162,59 @@ func TestParse_time(t *testing.T) {
 	}
 }
 
+// Days begin and end where their zone says so, also where clocks go forward at midnight: there is no such time then.
+func TestParse_midnights(t *testing.T) {
+	const layout = "2006-01-02 15:04"
+	for _, test := range []struct{ now, text, want string }{
+		{"2026-09-06 15:00", "last=today&zone=America/Santiago", "2026-09-06 04:00 to 2026-09-06 15:00"},
+		{"2026-09-06 15:00", "last=yesterday&zone=America/Santiago", "2026-09-05 04:00 to 2026-09-06 04:00"},
+		{"2026-09-07 03:15", "last=yesterday&zone=America/Santiago", "2026-09-06 04:00 to 2026-09-07 03:00"},
+		{"2026-09-07 03:15", "from=23:00&zone=America/Santiago", "2026-09-07 02:00 to 2026-09-07 03:15"},
+		{"2026-09-07 15:00", "from=2026-09-06&to=2026-09-07&zone=America/Santiago",
+			"2026-09-06 04:00 to 2026-09-07 03:00"},
+		{"2026-09-07 15:00", "from=2026-09-05T00:30&to=00:15&zone=America/Santiago",
+			"2026-09-05 04:30 to 2026-09-06 03:15"}, // which is 23:15
+		{"2026-03-29 12:00", "last=today&zone=Atlantic/Azores", "2026-03-29 01:00 to 2026-03-29 12:00"},
+		{"2026-10-25 12:00", "last=today&zone=Atlantic/Azores", "2026-10-25 00:00 to 2026-10-25 12:00"},
+		{"2026-11-01 12:00", "last=today&zone=America/Havana", "2026-11-01 04:00 to 2026-11-01 12:00"},
+		{"2026-04-24 12:00", "last=today&zone=Africa/Cairo", "2026-04-23 22:00 to 2026-04-24 12:00"},
+		{"2026-10-30 12:00", "last=today&zone=Africa/Cairo", "2026-10-29 22:00 to 2026-10-30 12:00"},
+		{"2026-03-29 12:00", "from=02:30&zone=Europe/Zurich", "2026-03-29 01:30 to 2026-03-29 12:00"}, // 03:30
+		{"2026-03-29 00:30", "from=02:30&to=01:00&zone=Europe/Zurich", "2026-03-28 01:30 to 2026-03-29 00:00"},
+		{"2026-10-25 12:00", "from=02:30&to=01:00&zone=Europe/Zurich", "2026-10-24 00:30 to 2026-10-24 23:00"},
+	} {
+		now, err := time.Parse(layout, test.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values, err := url.ParseQuery(test.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := Parse(values, now)
+		if err != nil {
+			t.Errorf("%s: %v", test.text, err)
+			continue
+		}
+		from, to := q.times(now)
+		if got := from.UTC().Format(layout) + " to " + to.UTC().Format(layout); got != test.want {
+			t.Errorf("at %s %s is %s, want %s", test.now, test.text, got, test.want)
+		}
+	}
+	if from, err := ParseDate("2026-09-06", santiago(t)); err != nil || from.Day() != 6 || from.Hour() != 1 {
+		t.Errorf("the day in Chile begins at %s: %v", from, err)
+	}
+}
+
+func santiago(t *testing.T) *time.Location {
+	t.Helper()
+	zone, err := time.LoadLocation("America/Santiago")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return zone
+}
+
 // Each view says in a line which of the parameters that are set it has no use for.
 func TestQuestion_Ignored(t *testing.T) {
 	for text, want := range map[string]string{

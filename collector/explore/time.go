@@ -76,8 +76,8 @@ func (q *Question) parseAt(text string, now time.Time) error {
 // day next to it: to the next one after from, from the last one before to. Without a date in either, to is of today at
 // the latest: at 20:00, from 18:00 to 17:00 began yesterday.
 func (q *Question) parseEnds(from, to string, now time.Time) (err error) {
-	_, fromClock := q.clock(from, now)
-	_, toClock := q.clock(to, now)
+	_, fromClock := q.clock(from, now, 0)
+	_, toClock := q.clock(to, now, 0)
 	if from != "" {
 		if q.From, err = q.moment(from, now); err != nil {
 			return fmt.Errorf("from: %w", err)
@@ -87,8 +87,7 @@ func (q *Question) parseEnds(from, to string, now time.Time) (err error) {
 	case to == "":
 	case from != "" && toClock:
 		q.To = q.next(to, q.From)
-		if year, month, day := now.In(q.Zone).Date(); fromClock &&
-			!q.To.Before(time.Date(year, month, day+1, 0, 0, 0, 0, q.Zone)) {
+		if fromClock && !q.To.Before(q.midnight(now, 1)) {
 			q.From, _ = q.moment(from, q.From.Add(-minRange))
 			q.To = q.next(to, q.From)
 		}
@@ -158,13 +157,16 @@ func (q *Question) complete(from, to, last string, now time.Time) error {
 func (q *Question) moment(text string, now time.Time) (time.Time, error) {
 	for _, layout := range timeLayouts {
 		t, err := time.ParseInLocation(layout, withT(text), q.Zone)
+		if err == nil && layout == time.DateOnly {
+			t, err = ParseDate(text, q.Zone)
+		}
 		if err == nil && possible(t.In(q.Zone)) {
 			return t, nil
 		}
 	}
-	if t, ok := q.clock(text, now); ok {
+	if t, ok := q.clock(text, now, 0); ok {
 		if t.After(now) {
-			t, _ = q.clock(text, now.In(q.Zone).AddDate(0, 0, -1))
+			t, _ = q.clock(text, now, -1)
 		}
 		return t, nil
 	}
@@ -173,22 +175,53 @@ func (q *Question) moment(text string, now time.Time) (time.Time, error) {
 
 // next returns the next time of day, which text is, after from.
 func (q *Question) next(text string, from time.Time) time.Time {
-	t, _ := q.clock(text, from)
+	t, _ := q.clock(text, from, 0)
 	if !t.After(from) {
-		t, _ = q.clock(text, from.In(q.Zone).AddDate(0, 0, 1))
+		t, _ = q.clock(text, from, 1)
 	}
 	return t
 }
 
-// clock reads a time without a date as one of a day; false if it is none.
-func (q *Question) clock(text string, day time.Time) (time.Time, bool) {
+// clock reads a time without a date as one of the day of another time, or of so many days after it; false if it is
+// none. Days are counted before the clock is read: where clocks go forward at midnight, a day after half past is no
+// time, or one of the same day.
+func (q *Question) clock(text string, of time.Time, days int) (time.Time, bool) {
 	for _, layout := range clockLayouts {
 		if t, err := time.Parse(layout, text); err == nil {
-			year, month, date := day.In(q.Zone).Date()
-			return time.Date(year, month, date, t.Hour(), t.Minute(), t.Second(), 0, q.Zone), true
+			year, month, day := of.In(q.Zone).Date()
+			return time.Date(year, month, day+days, t.Hour(), t.Minute(), t.Second(), 0, q.Zone), true
 		}
 	}
 	return time.Time{}, false
+}
+
+// midnight is when the day of a time begins in the question's zone, or the one so many days after it.
+func (q Question) midnight(of time.Time, days int) time.Time {
+	year, month, day := of.In(q.Location()).Date()
+	return midnight(year, month, day+days, q.Location())
+}
+
+// DayAfter is when the day after the one of a time begins in the question's zone.
+func (q Question) DayAfter(t time.Time) time.Time { return q.midnight(t, 1) }
+
+// ParseDate reads a date such as 2026-03-05 as when that day begins in a zone.
+func ParseDate(text string, zone *time.Location) (time.Time, error) {
+	date, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return time.Time{}, err
+	}
+	year, month, day := date.Date()
+	return midnight(year, month, day, zone), nil
+}
+
+// midnight is when a day begins. Where clocks go forward at midnight, as in Chile, it begins at one o'clock, for which
+// time.Date gives eleven of the day before in zones west of Greenwich.
+func midnight(year int, month time.Month, day int, zone *time.Location) time.Time {
+	t := time.Date(year, month, day, 0, 0, 0, 0, zone)
+	if _, change := t.ZoneBounds(); t.Hour() > 12 { // of the day before
+		return change
+	}
+	return t
 }
 
 func noTime(text string) error {
@@ -203,15 +236,13 @@ func possible(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 2100 }
 // times returns from when to when the question is. It ends now at the latest: nothing is known of later steps, and
 // zeros would be in their place.
 func (q Question) times(now time.Time) (from, to time.Time) {
-	year, month, day := now.In(q.Location()).Date()
-	midnight := time.Date(year, month, day, 0, 0, 0, 0, q.Location())
 	switch {
 	case q.Last != 0:
 		return now.Add(-q.Last), now
 	case q.Day == Yesterday:
-		return time.Date(year, month, day-1, 0, 0, 0, 0, q.Location()), midnight
+		return q.midnight(now, -1), q.midnight(now, 0)
 	case q.Day == Today:
-		from, to = midnight, now
+		from, to = q.midnight(now, 0), now
 	case q.To.IsZero() || q.To.After(now):
 		from, to = q.From, now
 	default:

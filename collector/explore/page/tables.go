@@ -3,7 +3,6 @@ package page
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/web/figures"
@@ -242,11 +241,11 @@ func newDays(a *explore.Answer, page string) []day {
 	highest := highestHour(a)
 	var all []day
 	for _, d := range a.Days {
-		date, err := time.ParseInLocation("2006-01-02", d.Date, zone(a))
+		date, err := explore.ParseDate(d.Date, zone(a))
 		if err != nil {
 			continue
 		}
-		q := a.Question.Between(date, date.AddDate(0, 0, 1))
+		q := a.Question.Between(date, a.Question.DayAfter(date))
 		q.View = explore.Stacked
 		line := day{Label: date.Format("Mon 2 Jan"), Link: q.Address(page)}
 		for i, v := range d.Hours {
