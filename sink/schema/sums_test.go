@@ -221,6 +221,37 @@ func TestSumsOfTablesKeptForLess(t *testing.T) {
 	}
 }
 
+// Without the aggregate by edge, rollups and rows have the names of applications that the aggregate would have.
+func TestSums_applicationsWithoutAggregate(t *testing.T) {
+	conn := engine(t)
+	s := rollupSettings()
+	s.Views = slices.DeleteFunc(s.Views, func(v View) bool { return v.Kind == ByEdgeAS })
+	s.Rollups = []string{"application"}
+	apply(t, conn, s)
+	run(t, conn, "INSERT INTO golden.meta_application (id, protocol, port_range_min, port_range_max) VALUES "+
+		"('web', 'UDP', 80, 80), ('turn', 'udp', 160, 100)")
+	run(t, conn, s.ReloadDictionaries()[0])
+	if err := insertFlowsOf(conn, "a", 0, 6000, 4*24*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	const sums = "SELECT application_id, sum(flow_count), sum(bit_count), sum(packet_count) FROM (%s) " +
+		"GROUP BY 1 ORDER BY 1 NULLS FIRST"
+	want := ask(t, conn, fmt.Sprintf(sums, "SELECT dictGetOrNull('golden."+s.ApplicationDictionary.Name+
+		"', 'id', lower(protocol), application_port) AS application_id, 1 AS flow_count, bit_count, packet_count "+
+		"FROM golden.data_flow WHERE in_interface_edge OR out_interface_edge"))
+	if !strings.Contains(want, "web") || strings.Count(want, "\n") < 2 {
+		t.Fatalf("the flows are of\n%s", want)
+	}
+	for _, rows := range []int{0, 1} {
+		got := ask(t, conn, fmt.Sprintf(sums, fmt.Sprintf("SELECT * FROM golden.edge_application(from = %d, to = %d, "+
+			"step = 0, rows = %d)", time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Unix(),
+			time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).Unix(), rows)))
+		if got != want {
+			t.Errorf("rows = %d:\n%s\nwant\n%s", rows, got, want)
+		}
+	}
+}
+
 // A table that has no whole window of the aggregate begins with the next one: the aggregate has all of that window.
 func TestSumsBeginWithWholeWindows(t *testing.T) {
 	s := rollupSettings()

@@ -32,7 +32,7 @@ func (s *server) yield(q *request, kind placeKind) {
 		q.bound(niceSetting, strconv.Itoa(storeNice))
 	case s.mayRenice:
 		q.bound(niceSetting, strconv.Itoa(queryNice))
-	case !inserts && s.threads > 1 && s.places.insertsBusy(time.Now()):
+	case !inserts && s.threads > 1 && q.sessionID == "" && s.places.insertsBusy(time.Now()): // a session has its own
 		q.bound(threadsSetting, strconv.Itoa(s.threads-1))
 	}
 }

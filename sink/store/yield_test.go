@@ -12,37 +12,36 @@ func TestYield(t *testing.T) {
 		threads   int
 		busy      bool
 		client    []parameter // settings of the request
-		want      map[string]string
+		session   string
+		want      parameter
 	}{
-		"query":                 {queryPlaces, true, 4, false, nil, map[string]string{niceSetting: "10"}},
-		"query of our own":      {ownPlaces, true, 4, true, nil, map[string]string{niceSetting: "10"}},
-		"insert":                {insertPlaces, true, 4, false, nil, map[string]string{niceSetting: "5"}},
-		"insert of our own":     {ownInsertPlaces, true, 4, true, nil, map[string]string{niceSetting: "5"}},
-		"no capability, quiet":  {queryPlaces, false, 4, false, nil, nil},
-		"no capability, busy":   {queryPlaces, false, 4, true, nil, map[string]string{threadsSetting: "3"}},
-		"no capability, insert": {ownInsertPlaces, false, 4, true, nil, nil},
-		"one core":              {queryPlaces, false, 1, true, nil, nil},
-		"the client's own": {queryPlaces, false, 4, true, []parameter{{threadsSetting, "2"}},
-			map[string]string{threadsSetting: "2"}},
+		"query": {kind: queryPlaces, mayRenice: true, threads: 4, want: parameter{niceSetting, "10"}},
+		"own query": {kind: ownPlaces, mayRenice: true, threads: 4, busy: true,
+			want: parameter{niceSetting, "10"}},
+		"insert": {kind: insertPlaces, mayRenice: true, threads: 4, want: parameter{niceSetting, "5"}},
+		"own insert": {kind: ownInsertPlaces, mayRenice: true, threads: 4, busy: true,
+			want: parameter{niceSetting, "5"}},
+		"no right, quiet":  {kind: queryPlaces, threads: 4},
+		"no right, busy":   {kind: queryPlaces, threads: 4, busy: true, want: parameter{threadsSetting, "3"}},
+		"no right, insert": {kind: ownInsertPlaces, threads: 4, busy: true},
+		"a session":        {kind: queryPlaces, threads: 4, busy: true, session: "s"},
+		"one core":         {kind: queryPlaces, threads: 1, busy: true},
+		"the client's own": {kind: queryPlaces, threads: 4, busy: true, client: []parameter{{threadsSetting, "2"}},
+			want: parameter{threadsSetting, "2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &server{places: newPlaces(1, nil), mayRenice: test.mayRenice, threads: test.threads}
 			if test.busy {
 				s.places.inserts = usage{running: 1, share: 1, at: time.Now()}
 			}
-			q := &request{settings: test.client}
+			q := &request{settings: test.client, sessionID: test.session}
 			s.yield(q, test.kind)
-			got := map[string]string{}
+			var got parameter
 			for _, p := range q.settings {
-				got[p.name] = p.value
+				got = p
 			}
-			if len(got) != len(test.want) {
-				t.Errorf("settings %v, want %v", got, test.want)
-			}
-			for name, value := range test.want {
-				if got[name] != value {
-					t.Errorf("settings %v, want %v", got, test.want)
-				}
+			if len(q.settings) > 1 || got != test.want {
+				t.Errorf("settings %v, want %v", q.settings, test.want)
 			}
 		})
 	}
