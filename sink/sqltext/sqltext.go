@@ -82,7 +82,7 @@ func statement(text string) (end int, rows bool) {
 func begun(text string) string {
 	for {
 		text = strings.TrimLeft(text, "; \t\r\n\f\v")
-		n := comment(text)
+		n := Comment(text)
 		if n == 0 {
 			return text
 		}
@@ -90,8 +90,9 @@ func begun(text string) string {
 	}
 }
 
-// comment is the length of the comment that a text begins with; 0 if it begins with none.
-func comment(text string) int {
+// Comment returns the length in bytes of the comment that a text begins with, as ClickHouse's lexer reads it; 0 if it
+// begins with none. One that does not end takes all of the text.
+func Comment(text string) int {
 	switch {
 	case strings.HasPrefix(text, "--"), strings.HasPrefix(text, "//"), strings.HasPrefix(text, "# "),
 		strings.HasPrefix(text, "#!"):
@@ -131,7 +132,7 @@ var (
 
 // piece is the length of what a text begins with: a comment, a word, something in quotes, or one byte.
 func piece(text string) int {
-	if n := comment(text); n > 0 {
+	if n := Comment(text); n > 0 {
 		return n
 	}
 	if n := len(word.FindString(text)); n > 0 {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // statement is what the store must know of one SQL statement before the engine sees it.
@@ -227,21 +229,19 @@ func isNumber(s string) bool {
 func (l *lexer) skipSpace() {
 	for l.pos < len(l.src) {
 		rest := l.src[l.pos:]
-		switch {
-		case strings.IndexByte(" \t\r\n\f\v\x00", rest[0]) >= 0:
+		if strings.IndexByte(" \t\r\n\f\v\x00", rest[0]) >= 0 {
 			l.pos++
-		case strings.HasPrefix(rest, "--"), strings.HasPrefix(rest, "//"), strings.HasPrefix(rest, "# "),
-			strings.HasPrefix(rest, "#!"):
-			l.skipTo("\n")
-		case strings.HasPrefix(rest, "/*"):
-			l.skipComment()
-		default:
-			r, size := utf8.DecodeRuneInString(rest)
-			if !isWideSpace(r) {
-				return
-			}
-			l.pos += size
+			continue
 		}
+		if n := sqltext.Comment(rest); n > 0 {
+			l.pos += n
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(rest)
+		if !isWideSpace(r) {
+			return
+		}
+		l.pos += size
 	}
 }
 
@@ -252,24 +252,6 @@ func isWideSpace(r rune) bool {
 		return true
 	}
 	return r >= 0x2000 && r <= 0x200d
-}
-
-// skipComment skips a comment up to its */. There may be comments within it.
-func (l *lexer) skipComment() {
-	for depth := 0; l.pos < len(l.src); {
-		switch rest := l.src[l.pos:]; {
-		case strings.HasPrefix(rest, "/*"):
-			depth++
-			l.pos += 2
-		case strings.HasPrefix(rest, "*/"):
-			l.pos += 2
-			if depth--; depth == 0 {
-				return
-			}
-		default:
-			l.pos++
-		}
-	}
 }
 
 func (l *lexer) skipTo(end string) {
