@@ -17,15 +17,21 @@ const (
 // lowerThread gives the calling thread the store's priority. Linux has a priority for each thread; a program that a
 // thread executes begins with that thread's, and so do all threads that it starts (setpriority(2)).
 func lowerThread() error {
-	nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	nice, err := threadNice()
 	if err != nil {
 		return fmt.Errorf("read the priority of the store's thread: %w", err)
 	}
-	if 20-nice >= storeNice { // the system call returns 20 minus the nice value
+	if nice >= storeNice {
 		return nil
 	}
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, storeNice); err != nil {
 		return fmt.Errorf("lower the priority of the store: %w", os.NewSyscallError("setpriority", err))
 	}
 	return nil
+}
+
+// threadNice returns the nice value of the calling thread.
+func threadNice() (int, error) {
+	n, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	return 20 - n, err // what the system call returns is 20 minus the nice value
 }

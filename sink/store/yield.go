@@ -44,8 +44,8 @@ func mayRenice() bool {
 	if unix.Capget(&header, &data[0]) != nil || data[0].Effective&(1<<unix.CAP_SYS_NICE) == 0 {
 		return false
 	}
-	priority, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
-	return err == nil && 20-priority <= storeNice // the system call returns 20 minus the nice value
+	nice, err := threadNice()
+	return err == nil && nice <= storeNice
 }
 
 // usage is the share of the time in which something ran: of the last seconds more than of those before.
