@@ -243,13 +243,12 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 
 // missingTemplates returns the templates that sets wait for, by number, for verdicts and for the report.
 func missingTemplates(s *exporter.Stream) (facts []verdict.Missing, shown []MissingTemplate) {
-	for _, m := range s.Missing() {
+	byNumber := func(a, b *exporter.MissingTemplate) int { return cmp.Compare(a.TemplateID, b.TemplateID) }
+	for _, m := range slices.SortedFunc(slices.Values(s.Missing()), byNumber) {
 		since := time.Unix(0, m.Since).UTC()
 		facts = append(facts, verdict.Missing{Template: m.TemplateID, Since: since, Sets: m.Sets.Load()})
 		shown = append(shown, MissingTemplate{m.TemplateID, since, m.Sets.Load()})
 	}
-	slices.SortFunc(facts, func(a, b verdict.Missing) int { return cmp.Compare(a.Template, b.Template) })
-	slices.SortFunc(shown, func(a, b MissingTemplate) int { return cmp.Compare(a.ID, b.ID) })
 	return facts, shown
 }
 
