@@ -122,7 +122,7 @@ func TestTTLOfTheTable(t *testing.T) {
 
 // New rollups wait while inserts are in doubt, also if others are by the time the rollups could be made.
 func TestRollupsWaitForInsertsInDoubt(t *testing.T) {
-	cfg := testkit.Config(t)
+	cfg := testkit.Config(t, "CLICKHOUSE_FLOW_TTL=")
 	if err := Replay(cfg, zap.NewNop(), make(chan os.Signal), []string{testkit.OwnCapture(t, "softflowd-v9")},
 		ReplayOptions{Once: true}, io.Discard); err != nil {
 		t.Fatal(err)

@@ -273,8 +273,8 @@ func TestOffers_indexes(t *testing.T) {
 	apply(t, conn, s)
 	run(t, conn, "ALTER TABLE golden.data_flow DROP INDEX bit_count_largest, DROP INDEX packet_count_largest")
 	// Values are mixed over the granules, but for one that is far larger.
-	run(t, conn, "INSERT INTO golden.data_flow (start_time, src_as_id, bit_count) SELECT toDateTime('2026-11-01'), "+
-		"number, if(number = 70000, 1e9, number % 1000) FROM numbers(100000)")
+	run(t, conn, "INSERT INTO golden.data_flow (start_time, src_as_id, bit_count) SELECT yesterday(), number, "+
+		"if(number = 70000, 1e9, number % 1000) FROM numbers(100000)")
 	offers, err := Offers(ctx, conn, s)
 	if err != nil || len(offers) != 1 || !offers[0].Rewrites ||
 		!strings.Contains(offers[0].Line, "(by bit_count, packet_count)") {
@@ -283,7 +283,8 @@ func TestOffers_indexes(t *testing.T) {
 	if err := Accept(ctx, conn, offers[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := Rewrite(ctx, conn, &s, "data_flow", "20261101"); err != nil {
+	day := ask(t, conn, "SELECT DISTINCT toYYYYMMDD(start_time) FROM golden.data_flow")
+	if err := Rewrite(ctx, conn, &s, "data_flow", day); err != nil {
 		t.Fatal(err)
 	}
 	if offers, err = Offers(ctx, conn, s); err != nil || len(offers) != 0 {
