@@ -180,8 +180,8 @@ func TestReadmeHasTheErrorTable(t *testing.T) {
 
 // Settings that a profile forbids: some can be left to it, the others are waited for, with a line that says what to do.
 func TestForbiddenSettings(t *testing.T) {
-	for _, name := range []string{"optimize_on_insert", "distributed_foreground_insert", partitionsSetting,
-		"async_insert", "insert_deduplicate", "deduplicate_blocks_in_dependent_materialized_views"} {
+	for _, name := range []string{"optimize_on_insert", "parallel_view_processing", "distributed_foreground_insert",
+		partitionsSetting, "async_insert", "insert_deduplicate", "deduplicate_blocks_in_dependent_materialized_views"} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeServer(t, nil)
 			f.answer = func(n int, w http.ResponseWriter, r *http.Request) {

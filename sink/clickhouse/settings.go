@@ -23,6 +23,9 @@ var insertSettings = chgo.Settings{
 	// Our views aggregate each insert themselves (schema.View); with this setting the server would also sort all rows
 	// by every column.
 	"optimize_on_insert": 0,
+	// The views of an insert share the server's cores. Otherwise it works them off one by one, and the insert takes as
+	// long as all of them.
+	"parallel_view_processing": 1,
 	// A router with a wrong clock spreads its rows over many days; the block must not fail because of that.
 	partitionsSetting: 0,
 }
@@ -32,8 +35,9 @@ const partitionsSetting = "max_partitions_per_insert_block"
 // dispensable has the settings that can be left to the server's profile if it does not let us change them, and the
 // consequence.
 var dispensable = map[string]string{
-	partitionsSetting:    "blocks that touch more partitions than the profile allows are sent in parts",
-	"optimize_on_insert": "inserts take the server longer",
+	partitionsSetting:          "blocks that touch more partitions than the profile allows are sent in parts",
+	"optimize_on_insert":       "inserts take the server longer",
+	"parallel_view_processing": "inserts take the server longer",
 	"distributed_foreground_insert": "a Distributed table answers before its shards have the rows, and keeps them on " +
 		"its own disk until then",
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // Settings say which tables, dictionaries and views there are and how they are built. Start from Default.
@@ -374,12 +376,13 @@ func (t TTL) validate(what string) error {
 	return nil
 }
 
-// validateExpression refuses text that would end the statement. Only the server can tell whether the expression is
-// valid.
+// validateExpression refuses text that would end the statement, or hide what follows. Only the server can tell whether
+// the expression is valid.
 func validateExpression(what, expression string) error {
-	if strings.ContainsAny(expression, ";\x00") || strings.Contains(expression, "--") ||
-		strings.Contains(expression, "/*") {
-		return fmt.Errorf("%s: %q is not an expression", what, expression)
+	for i := range expression {
+		if c := expression[i]; c == ';' || c == 0 || sqltext.Comment(expression[i:]) > 0 {
+			return fmt.Errorf("%s: %q is not an expression", what, expression)
+		}
 	}
 	return nil
 }

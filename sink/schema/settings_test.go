@@ -46,6 +46,13 @@ func TestValidateNamesSettingAndValue(t *testing.T) {
 		{"metadata TTL", func(s *Settings) { s.MetadataTTL = "soon" }, []string{"metadata TTL", "soon"}},
 		{"partition that ends the statement", func(s *Settings) { s.FlowPartitionBy = "a; DROP TABLE b" },
 			[]string{"flow partition", "DROP"}},
+		{"partition with a comment", func(s *Settings) { s.FlowPartitionBy = "a -- b" }, []string{"flow partition", "b"}},
+		{"partition with slashes", func(s *Settings) { s.FlowPartitionBy = "a // b" }, []string{"flow partition", "b"}},
+		{"partition with a number sign", func(s *Settings) { s.FlowPartitionBy = "a # b" },
+			[]string{"flow partition", "b"}},
+		{"sharding key with a comment", func(s *Settings) {
+			s.Distributed, s.Cluster, s.ShardingKey = true, "c", "a /* b"
+		}, []string{"sharding key", "a /* b"}},
 		{"window", func(s *Settings) { s.Views[0].Window = "5x" }, []string{"edge_as 5x", "5x"}},
 		{"override without a level", func(s *Settings) { s.Views[1].PolicyLevel = "" },
 			[]string{"interface 5m", "policy level"}},
