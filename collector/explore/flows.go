@@ -126,15 +126,15 @@ func (p *Planner) flows(q *Question, s span, now time.Time) (*Query, error) {
 }
 
 // notSmaller returns a condition on flows that the largest of several days meet: they are not smaller than those of the
-// last day. By the index of the column, most of the others are then not read. It is "" for fewer days, and has AND in
-// front.
+// last whole day (UTC), which is one partition. By the index of the column, most of the others are then not read. It is
+// "" for fewer days, and has AND in front.
 func (s *selection) notSmaller(column, top string) string {
 	const day = 24 * time.Hour
 	if s.asked.To.Sub(s.asked.From) < 4*day {
 		return ""
 	}
-	last := *s
-	last.read(s.source, [][2]time.Time{{s.asked.To.Add(-day), s.asked.To}})
+	last, midnight := *s, s.asked.To.Truncate(day)
+	last.read(s.source, [][2]time.Time{{midnight.Add(-day), midnight}})
 	return " AND " + column + " >= (SELECT if(count() < " + top + ", 0, min(" + column + ")) FROM (SELECT " + column +
 		" FROM " + s.from("") + " WHERE " + last.where + " ORDER BY " + column + " DESC LIMIT " + top + "))"
 }

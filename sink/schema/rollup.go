@@ -32,6 +32,7 @@ type Rollup struct {
 // step, or are not there: such a table is a second copy of the rows.
 func RollupSets() []Rollup {
 	fine, usual, wide := []string{"1m", "5m", "1h", "1d"}, []string{"5m", "1h", "1d"}, []string{"1h", "1d"}
+	graphed := []string{"1h", "6h", "1d"} // graphs of a month have steps of 6 hours
 	return []Rollup{
 		{Name: "traffic", Steps: fine, Shrink: 12_200, For: "traffic by device, protocol and policy",
 			Dimensions: []string{"device_id", "flow_type", "protocol", "ip_version", "policy_originator",
@@ -41,8 +42,7 @@ func RollupSets() []Rollup {
 			For: "traffic by interface, also of interfaces without metadata",
 			Dimensions: []string{"device_id", "in_interface_id", inRef, "in_interface_edge", "out_interface_id", outRef,
 				"out_interface_edge"}},
-		// Graphs of a month have steps of 6 hours.
-		{Name: "interface_application", As: "interface_port", Steps: []string{"1h", "6h", "1d"}, Shrink: 200,
+		{Name: "interface_application", As: "interface_port", Steps: graphed, Shrink: 200,
 			For: "traffic by application over interfaces and circuits",
 			Dimensions: []string{"device_id", "in_interface_id", "out_interface_id", "protocol",
 				"application_port"}},
@@ -57,6 +57,11 @@ func RollupSets() []Rollup {
 		{Name: "dst_as", As: "edge_dst_as", Steps: usual, Shrink: 27,
 			For:        "traffic by destination AS and its organization",
 			Dimensions: []string{"device_id", Edge, "dst_as_id"}},
+		// Weeks of all devices together are far fewer rows here than by device.
+		{Name: "all_src_as", Steps: graphed, Shrink: 600, For: "traffic by source AS, all devices together",
+			Dimensions: []string{"src_as_id"}},
+		{Name: "all_dst_as", Steps: graphed, Shrink: 600, For: "traffic by destination AS, all devices together",
+			Dimensions: []string{"dst_as_id"}},
 		{Name: "as_pair", As: "largest_as_pair", Steps: wide, Shrink: 50, For: "the largest pairs of AS",
 			Dimensions: []string{"device_id", Edge, "src_as_id", "dst_as_id"},
 			Largest:    []string{"src_as_id", "dst_as_id"}},

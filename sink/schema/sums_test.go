@@ -16,7 +16,7 @@ func compareSums(t *testing.T, conn driver.Conn, s *Settings, when string) {
 	from := time.Date(2026, 1, 30, 22, 17, 43, 0, time.UTC)
 	for _, r := range RollupSets() {
 		if !slices.Contains([]string{"traffic", "src_prefix", "as_pair", "scireg", "scope", "country",
-			"interface_application", "src_as", "sampling", "interface", "route", "community"}, r.Name) {
+			"interface_application", "src_as", "all_dst_as", "sampling", "interface", "route", "community"}, r.Name) {
 			continue
 		}
 		finest := time.Second
@@ -140,7 +140,7 @@ func TestSums(t *testing.T) {
 	compareEdge(t, conn, "without rollups")
 	compareKnown(t, conn, "without rollups")
 	s.Rollups = []string{"traffic", "src_prefix", "as_pair", "scireg", "scope", "country", "interface_application",
-		"interface", "src_as", "dst_as", "application", "sampling", "route", "community"}
+		"interface", "src_as", "dst_as", "all_src_as", "all_dst_as", "application", "sampling", "route", "community"}
 	apply(t, conn, s)
 	if again := apply(t, conn, s); len(again) > 0 {
 		t.Errorf("a second time changes %q", again)

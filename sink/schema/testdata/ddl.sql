@@ -610,6 +610,16 @@ AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `dst_as_id
 FROM `golden`.`data_flow_by_edge_as_5m` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
+CREATE VIEW IF NOT EXISTS `golden`.`sums_all_src_as`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `src_as_id`, device_id, src_ip, dst_ip, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_all_dst_as`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `dst_as_id`, device_id, src_ip, dst_ip, src_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
 CREATE VIEW IF NOT EXISTS `golden`.`sums_as_pair`
 AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, toBool(f.in_interface_edge OR f.out_interface_edge) AS `edge`, `src_as_id`, `dst_as_id`, src_ip, dst_ip, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `golden`.`data_flow` AS f
