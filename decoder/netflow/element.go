@@ -98,7 +98,7 @@ const (
 	opSamplingSize // IE 309
 	opSamplingPopulation
 	opSamplingProbability
-	opSamplingAlgorithm // IE 304
+	opSamplingAlgorithm // IE 304, 390
 	opHashRange         // IE 329-332
 	opPart              // IE 138, 141, 142, 301: the part of the exporter that metered, see partAt
 	opFrameSize         // IE 312, 103
@@ -134,21 +134,23 @@ func elements() map[uint16]element {
 		17: {op: opDstAS}, 18: {op: opBGPNextHop4}, 21: {op: opLastUptime}, 22: {op: opFirstUptime},
 		23: {op: opBytesOut}, 24: {op: opPacketsOut}, 27: {op: opSrcAddr6}, 28: {op: opDstAddr6},
 		29: {op: opSrcMask, arg: v6Mask}, 30: {op: opDstMask, arg: v6Mask},
-		32: {op: opICMPTypeCode},
+		32: {op: opICMPTypeCode, arg: protocolICMP},
 		34: {op: opSamplingInterval}, 44: {op: opSrcPrefix}, 45: {op: opDstPrefix},
 		47: {op: opMPLSTopAddr4}, 48: {op: opSamplerID}, 50: {op: opSamplingInterval}, 56: {op: opSrcMAC},
 		57: {op: opPostDstMAC}, 58: {op: opSrcVLAN}, 59: {op: opDstVLAN}, 60: {op: opIPVersion}, 61: {op: opDirection},
 		62: {op: opNextHop6}, 63: {op: opBGPNextHop6}, 80: {op: opDstMAC}, 81: {op: opPostSrcMAC},
 		85: {op: opBytesTotal}, 86: {op: opPacketsTotal},
 		103: {op: opFrameSize}, 104: {op: opFrameLink},
-		130: {op: opExporter4}, 131: {op: opExporter6}, 139: {op: opICMPTypeCode},
+		130: {op: opExporter4}, 131: {op: opExporter6}, 139: {op: opICMPTypeCode, arg: protocolICMPv6},
 		140: {op: opMPLSTopAddr6}, 150: {op: opStartSeconds}, 151: {op: opEndSeconds}, 152: {op: opStartMillis},
 		153: {op: opEndMillis}, 154: {op: opStartMicros}, 155: {op: opEndMicros}, 156: {op: opStartNanos},
 		157: {op: opEndNanos}, 158: {op: opStartDelta}, 159: {op: opEndDelta}, 160: {op: opInitTime},
 		161: {op: opDurationMillis}, 162: {op: opDurationMicros}, 169: {op: opDstPrefix}, 170: {op: opSrcPrefix},
-		176: {op: opICMPType}, 177: {op: opICMPCode}, 178: {op: opICMPType}, 179: {op: opICMPCode},
-		180: {op: opTransportSrcPort}, 181: {op: opTransportDstPort}, 182: {op: opTransportSrcPort},
-		183: {op: opTransportDstPort}, 195: {op: opDSCP},
+		176: {op: opICMPType, arg: protocolICMP}, 177: {op: opICMPCode, arg: protocolICMP},
+		178: {op: opICMPType, arg: protocolICMPv6}, 179: {op: opICMPCode, arg: protocolICMPv6},
+		180: {op: opTransportSrcPort, arg: protocolUDP}, 181: {op: opTransportDstPort, arg: protocolUDP},
+		182: {op: opTransportSrcPort, arg: protocolTCP}, 183: {op: opTransportDstPort, arg: protocolTCP},
+		195: {op: opDSCP},
 		225: {op: opPostNATSrcAddr4}, 226: {op: opPostNATDstAddr4},
 		231: {op: opBytesInitiator}, 232: {op: opBytesResponder},
 		243: {op: opSrcVLAN}, 245: {op: opInnerSrcVLAN},

@@ -221,12 +221,17 @@ func (d *Decoder) fillRare(op opcode, arg uint8, v []byte, r *flow.Record, w *ra
 			w.transportDst, w.hasTransport = n, true
 		}
 	case opICMPTypeCode:
-		n := unsigned16(v)
-		r.ICMPType, r.ICMPCode = uint8(n>>8), uint8(n)
+		if n := unsigned16(v); n != 0 {
+			r.ICMPType, r.ICMPCode = uint8(n>>8), uint8(n)
+		}
 	case opICMPType:
-		r.ICMPType = unsigned8(v)
+		if n := unsigned8(v); n != 0 {
+			r.ICMPType = n
+		}
 	case opICMPCode:
-		r.ICMPCode = unsigned8(v)
+		if n := unsigned8(v); n != 0 {
+			r.ICMPCode = n
+		}
 	case opSrcPrefix:
 		setPrefix(&w.src4, &w.src6, v)
 		r.Has |= flow.SrcAddr

@@ -14,6 +14,9 @@ const egress = 1
 func (d *Decoder) finish(t *template, r *flow.Record, w *raw, s *session, c *context) {
 	finishAddresses(t, r, w)
 	finishTimes(r, w, s, c)
+	if t.protocol != 0 {
+		finishProtocol(t, r)
+	}
 	if r.Protocol == flow.IPFIX || r.Protocol == flow.NetFlowV9 {
 		finishPorts(r, w)
 	}
@@ -247,7 +250,7 @@ func finishPorts(r *flow.Record, w *raw) {
 		finishTransportPorts(r, w)
 	}
 	// Exporters without an element for ICMP send type and code where NetFlow v5 has them (case 8).
-	switch isICMP := r.IPProtocol == protocolICMP || r.IPProtocol == protocolICMPv6; {
+	switch isICMP := isICMP(r.IPProtocol); {
 	case isICMP && !r.Sent(flow.ICMP) && r.Sent(flow.DstPort):
 		r.ICMPType, r.ICMPCode = uint8(r.DstPort>>8), uint8(r.DstPort)
 		r.Has |= flow.ICMP

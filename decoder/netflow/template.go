@@ -33,6 +33,7 @@ type template struct {
 	present  []field     // options: those that are not of length 0
 	traits   traits
 	labels   uint8  // label stack elements without a gap from IE 70 on
+	protocol uint8  // of all records, if the template has no element for it and others show it; else 0
 	port     uint16 // the UDP source port that it came from
 	seen     int64  // when it was received, Unix nanoseconds
 	active   int64  // when that port last sent it or data by it, Unix nanoseconds
@@ -137,6 +138,7 @@ func (c *compiler) compile(t *template) {
 	}
 	c.steps = all
 	t.labels = countLabels(all)
+	t.protocol = impliedProtocol(all, &used)
 	if standIn(all, &used, opSrcPrefix, opSrcAddr4, opSrcAddr6) ||
 		standIn(all, &used, opDstPrefix, opDstAddr4, opDstAddr6) {
 		t.traits |= dualStack

@@ -130,6 +130,8 @@ func (s *session) samplingV5(field uint16) {
 
 const (
 	protocolICMP   = 1
+	protocolTCP    = 6
+	protocolUDP    = 17
 	protocolICMPv6 = 58
 )
 
