@@ -93,7 +93,7 @@ const (
 	opDurationMicros
 	opObserved               // IE 322-325
 	opInitTime               // IE 160
-	opSamplingPacketInterval // IE 305
+	opSamplingPacketInterval // IE 305, 396
 	opSamplingPacketSpace
 	opSamplingSize // IE 309
 	opSamplingPopulation
@@ -163,8 +163,9 @@ func elements() map[uint16]element {
 		313: {op: opFrameIP}, 315: {op: opFrameLink}, 322: {op: opObserved, arg: formSeconds},
 		323: {op: opObserved, arg: formMillis}, 324: {op: opObserved, arg: formMicros},
 		325: {op: opObserved, arg: formNanos},
-		352: {op: opBytesLayer2}, 365: {op: opStationMAC}, 366: {op: opStationAddr4}, 408: {op: opLinkType},
-		497: {op: opSRv6Segments},
+		352: {op: opBytesLayer2}, 365: {op: opStationMAC}, 366: {op: opStationAddr4},
+		390: {op: opSamplingAlgorithm}, 396: {op: opSamplingPacketInterval}, 397: {op: opSamplingPacketSpace},
+		408: {op: opLinkType}, 497: {op: opSRv6Segments},
 	}
 	for i, e := range simpleElements {
 		m[e.id] = element{op: opcodeCount + opcode(i)}

@@ -353,17 +353,17 @@ func (w *raw) fill(op opcode, arg uint8, v []byte, c *context) {
 			w.samplerID, w.hasSampler = n, true
 		}
 	case opSamplingInterval:
-		if n := unsigned(v); n != 0 {
+		if n := packetCount(v); n != 0 {
 			w.samplingInterval = n
 		}
 	case opSamplingPacketInterval:
-		w.interval = unsigned(v)
+		w.interval = packetCount(v)
 	case opSamplingPacketSpace:
-		w.space, w.hasSpace = unsigned(v), true
+		w.space, w.hasSpace = packetCount(v), !unknown(v)
 	case opSamplingSize:
-		w.sampleSize = unsigned(v)
+		w.sampleSize = packetCount(v)
 	case opSamplingPopulation:
-		w.population = unsigned(v)
+		w.population = packetCount(v)
 	case opSamplingProbability:
 		w.probability = float(v)
 	case opSamplingAlgorithm:

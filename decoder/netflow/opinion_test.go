@@ -178,6 +178,7 @@ func together() map[uint16]string {
 		160: "case 31", 161: "case 32", 162: "case 32", 103: "case 36", 104: "case 36", 312: "case 36", 313: "case 36",
 		315: "case 36", 408: "case 36", 497: "case 41", 232: "case 35", 299: "case 35",
 		301: "case 71", 304: "case 71", 329: "case 71", 330: "case 71", 331: "case 71", 332: "case 71",
+		390: "case 71", 396: "case 71", 397: "case 71",
 		138: "case 70", 141: "case 70", 142: "case 70", 195: "case 74", 365: "case 68", 366: "case 68",
 	}
 }

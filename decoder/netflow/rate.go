@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// The algorithms of IE 304 that determine which elements have a selector's rate (RFC 5477 §8.2.1). Flow-state
-// dependent selection (9) and time-based sampling (2) have no rate.
+// The algorithms of IE 304, and of IE 390 for the sampling of flows (RFC 7014 §6), that determine which elements have a
+// selector's rate (RFC 5477 §8.2.1). Flow-state dependent selection (9) and time-based sampling (2) have no rate.
 const (
 	countBased    = 1
 	timeBased     = 2
@@ -54,7 +54,8 @@ func (w *raw) rate(rates *samplingRates) (rate uint32, swapped bool) {
 	return 0, false
 }
 
-// spaced returns the rate of so many packets (IE 305, else one) and so many between (IE 306).
+// spaced returns the rate of so many packets or flows (IE 305, 396, else one) and so many between them (IE
+// 306, 397).
 func (w *raw) spaced(rates *samplingRates) (rate uint32, swapped bool) {
 	interval, a := rates.sensible(max(w.interval, 1))
 	space, b := rates.sensible(w.space)

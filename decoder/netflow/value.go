@@ -98,6 +98,28 @@ func low16(b []byte) uint16 {
 	return binary.BigEndian.Uint16(b[len(b)-2:])
 }
 
+// packetCount reads how many packets are sampled, or out of how many; 0: unknown.
+func packetCount(b []byte) uint64 {
+	if unknown(b) {
+		return 0
+	}
+	return unsigned(b)
+}
+
+// unknown reports whether all bits of a number are set, in 4 bytes or more: no exporter samples one of so many packets.
+// In 2 bytes it is a rate.
+func unknown(b []byte) bool {
+	if len(b) < 4 || b[0] != 0xff {
+		return false
+	}
+	for _, c := range b {
+		if c != 0xff {
+			return false
+		}
+	}
+	return true
+}
+
 // float reads a float64, or a float32 in its place (RFC 7011 §6.2).
 func float(b []byte) float64 {
 	switch len(b) {
