@@ -170,9 +170,9 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 			}
 			w.lastUptime, w.hasLast = binary.BigEndian.Uint32(v), true
 		case opStartMillis:
-			w.setStart(c.millis(formMillis, v), millisTime)
+			w.setStart(c, c.millis(formMillis, v), millisTime)
 		case opEndMillis:
-			w.setEnd(c.millis(formMillis, v), millisTime)
+			w.setEnd(c, c.millis(formMillis, v), millisTime)
 		case opDirection:
 			r.Direction = unsigned8(v)
 		case opSrcVLAN:
@@ -195,11 +195,11 @@ func (w *raw) wideUptime(op opcode, v []byte, c *context) {
 	since1970 := n > math.MaxUint32 && c.possible(int64(min(n, 1<<50)))
 	switch {
 	case op == opFirstUptime && since1970:
-		w.setStart(int64(n), millisTime)
+		w.setStart(c, int64(n), millisTime)
 	case op == opFirstUptime:
 		w.firstUptime, w.hasFirst = uint32(n), true
 	case since1970:
-		w.setEnd(int64(n), millisTime)
+		w.setEnd(c, int64(n), millisTime)
 	default:
 		w.lastUptime, w.hasLast = uint32(n), true
 	}
@@ -321,21 +321,21 @@ func (w *raw) fill(op opcode, arg uint8, v []byte, c *context) {
 		w.reversePackets.set(v)
 		w.reverseTotals |= 1 << totalReversePackets
 	case opStartSeconds:
-		w.setStart(c.millis(formSeconds, v), secondsTime)
+		w.setStart(c, c.millis(formSeconds, v), secondsTime)
 	case opEndSeconds:
-		w.setEnd(c.millis(formSeconds, v), secondsTime)
+		w.setEnd(c, c.millis(formSeconds, v), secondsTime)
 	case opStartMicros:
-		w.setStart(c.millis(formMicros, v), microsTime)
+		w.setStart(c, c.millis(formMicros, v), microsTime)
 	case opEndMicros:
-		w.setEnd(c.millis(formMicros, v), microsTime)
+		w.setEnd(c, c.millis(formMicros, v), microsTime)
 	case opStartNanos:
-		w.setStart(c.millis(formNanos, v), nanosTime)
+		w.setStart(c, c.millis(formNanos, v), nanosTime)
 	case opEndNanos:
-		w.setEnd(c.millis(formNanos, v), nanosTime)
+		w.setEnd(c, c.millis(formNanos, v), nanosTime)
 	case opStartDelta: // microseconds before the export time (RFC 5102 §5.9)
-		w.setStart(c.exportMs-deltaMs(v), deltaTime)
+		w.setStart(c, c.exportMs-deltaMs(v), deltaTime)
 	case opEndDelta:
-		w.setEnd(c.exportMs-deltaMs(v), deltaTime)
+		w.setEnd(c, c.exportMs-deltaMs(v), deltaTime)
 	case opDurationMillis:
 		w.durationMicros, w.hasDuration = min(unsigned(v), 1<<40)*1000, true
 	case opDurationMicros:

@@ -9,10 +9,15 @@ import (
 )
 
 // The forms of a flow's start and end, from the coarsest to the finest. If a record has several, the finest that is
-// filled in counts. Uptimes come before milliseconds, because they depend on the header's seconds.
+// filled in and possible counts. Uptimes come before milliseconds, because they depend on the header's seconds. Each
+// form stands twice: less possibleTime, it is that of an impossible time, which any possible one replaces.
 const (
-	noTime        uint8 = iota
-	estimatedTime       // from a duration, with the export time as the end: any other form is better
+	noTime       uint8 = 0
+	possibleTime uint8 = 16
+)
+
+const (
+	estimatedTime = possibleTime + 1 + iota // from a duration, with the export time as the end: any other form is better
 	observedTime
 	secondsTime
 	uptimeTime
@@ -23,16 +28,24 @@ const (
 )
 
 // setStart and setEnd store a time in Unix milliseconds. 0 means that the exporter did not fill it in.
-func (w *usual) setStart(ms int64, form uint8) {
-	if ms != 0 && form > w.startForm {
+func (w *usual) setStart(c *context, ms int64, form uint8) {
+	if form = c.rank(ms, form); ms != 0 && form > w.startForm {
 		w.startMs, w.startForm = ms, form
 	}
 }
 
-func (w *usual) setEnd(ms int64, form uint8) {
-	if ms != 0 && form > w.endForm {
+func (w *usual) setEnd(c *context, ms int64, form uint8) {
+	if form = c.rank(ms, form); ms != 0 && form > w.endForm {
 		w.endMs, w.endForm = ms, form
 	}
+}
+
+// rank returns the form of a time, which may be impossible.
+func (c *context) rank(ms int64, form uint8) uint8 {
+	if form > possibleTime && !c.possible(ms) {
+		return form - possibleTime
+	}
+	return form
 }
 
 const (
@@ -78,18 +91,18 @@ func finishTimes(r *flow.Record, w *raw, s *session, c *context) {
 		}
 	}
 	if w.hasObserved {
-		w.setStart(w.observedMs, observedTime)
+		w.setStart(c, w.observedMs, observedTime)
 	}
 	if w.hasDuration {
 		duration := int64(w.durationMicros / 1000)
 		switch {
 		case w.startForm == noTime && w.endForm == noTime && duration > 0:
-			w.setStart(c.exportMs-duration, estimatedTime)
-			w.setEnd(c.exportMs, estimatedTime)
+			w.setStart(c, c.exportMs-duration, estimatedTime)
+			w.setEnd(c, c.exportMs, estimatedTime)
 		case w.startForm != noTime && w.endForm == noTime:
-			w.setEnd(w.startMs+duration, w.startForm)
+			w.setEnd(c, w.startMs+duration, w.startForm)
 		case w.endForm != noTime && w.startForm == noTime:
-			w.setStart(w.endMs-duration, w.endForm)
+			w.setStart(c, w.endMs-duration, w.endForm)
 		}
 	}
 	badStart := w.startForm != noTime && !c.possible(w.startMs)
@@ -181,8 +194,8 @@ func (w *raw) uptimes(s *session, c *context) {
 		if initMs == 0 {
 			if hasFirst && hasLast {
 				s.read(exporter.UptimeWithoutStart)
-				w.setStart(c.exportMs-distance(first, last), estimatedTime)
-				w.setEnd(c.exportMs, estimatedTime)
+				w.setStart(c, c.exportMs-distance(first, last), estimatedTime)
+				w.setEnd(c, c.exportMs, estimatedTime)
 			}
 			return
 		}
@@ -191,15 +204,15 @@ func (w *raw) uptimes(s *session, c *context) {
 	switch {
 	case hasFirst && hasLast:
 		startMs, endMs, form := s.placeUptimes(c.exportMs, uptime, first, last)
-		w.setStart(startMs, form)
-		w.setEnd(endMs, form)
+		w.setStart(c, startMs, form)
+		w.setEnd(c, endMs, form)
 	case hasFirst:
 		if a := age(uptime, first); a >= -aheadMs {
-			w.setStart(c.exportMs-a, uptimeTime)
+			w.setStart(c, c.exportMs-a, uptimeTime)
 		}
 	case hasLast:
 		if a := age(uptime, last); a >= -aheadMs && a <= oldestEndMs {
-			w.setEnd(c.exportMs-a, uptimeTime)
+			w.setEnd(c, c.exportMs-a, uptimeTime)
 		}
 	}
 }

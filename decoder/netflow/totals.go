@@ -111,8 +111,11 @@ func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have 
 // exactStart returns the flow's start, which is the same in all of its records. A start relative to the export time is
 // not exact.
 func (w *usual) exactStart() (start int64, ok bool) {
-	switch w.startForm {
-	case noTime, observedTime, deltaTime:
+	if w.startForm == noTime {
+		return 0, false
+	}
+	switch w.startForm | possibleTime {
+	case observedTime, deltaTime:
 		return 0, false
 	case uptimeTime, estimatedTime: // the uptime itself is exact, whatever time it was converted to
 		return int64(w.firstUptime), w.hasFirst

@@ -24,7 +24,10 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 		d.table.Unattributed(exporter.Truncated)
 		return
 	}
-	headerMs := int64(binary.BigEndian.Uint32(p[8:]))*1000 + int64(binary.BigEndian.Uint32(p[12:]))/1e6
+	headerMs := int64(binary.BigEndian.Uint32(p[8:])) * 1000
+	if nanoseconds := binary.BigEndian.Uint32(p[12:]); nanoseconds < 1e9 { // else it is not filled in
+		headerMs += int64(nanoseconds) / 1e6
+	}
 	c := context{
 		uptime:    binary.BigEndian.Uint32(p[4:]),
 		hasUptime: true,

@@ -105,6 +105,7 @@ func TestCase02_v5TimesAcrossTheWrap(t *testing.T) {
 	}{
 		{"plain", 100_000, 40_000, 90_000, 0, -60_000, -10_000},
 		{"nanoseconds of the header count", 100_000, 40_000, 90_000, 987_654_321, -60_000 + 987, -10_000 + 987},
+		{"nanoseconds that are none", 100_000, 40_000, 90_000, 4_000_000_000, -60_000, -10_000},
 		{"first before the wrap", 5_000, max32 - 4_999, 1_000, 0, -10_000, -4_000},
 		{"both before the wrap", 5_000, max32 - 9_999, max32 - 4_999, 0, -15_000, -10_000},
 		{"flow of 40 days", 3_500_000_000, 1_000, 3_500_000_000, 0, -3_499_999_000, 0},
