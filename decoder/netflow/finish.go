@@ -156,6 +156,9 @@ func (d *Decoder) finishCounters(t *template, r *flow.Record, w *raw, s *session
 		bytes, packets = w.counters(r)
 		if t.traits&responder != 0 {
 			w.takeResponder()
+			if bytes == w.bytesInitiator && packets == w.packetsInitiator {
+				d.subtractUpdates(r, w, s, c, &[4]*counter{&bytes, &packets, &w.reverseBytes, &w.reversePackets})
+			}
 		}
 		if t.traits&hasTotals != 0 {
 			which := w.reverseTotals

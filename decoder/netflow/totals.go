@@ -53,6 +53,14 @@ func newTotals(bytes int) *totals {
 		memory: budget.New[*sourceTotals](budget.Limits{Total: bytes, Share: bytes})}
 }
 
+// flowTotals returns the totals, which most decoders never need.
+func (d *Decoder) flowTotals() *totals {
+	if d.totals == nil {
+		d.totals = newTotals(d.o.TotalsBytes)
+	}
+	return d.totals
+}
+
 // subtract converts the totals among a record's counters to what was counted since the flow's previous record. have are
 // the record's counters; those with a bit in which are totals.
 func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have *[4]*counter, which uint8) {
@@ -60,10 +68,7 @@ func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have 
 	if !ok || !r.Sent(flow.End) || s.totalsAreDeltas {
 		return
 	}
-	if d.totals == nil {
-		d.totals = newTotals(d.o.TotalsBytes)
-	}
-	tag := d.totals.tag(r, s, start)
+	tag := d.flowTotals().tag(r, s, start, r.TemplateID)
 	entry, known := d.totals.of(s.source.addr).flows[tag]
 	if !known {
 		entry = total{endMs: r.EndMs, seen: c.received}
@@ -84,28 +89,35 @@ func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have 
 		if which&(1<<i) == 0 || !counter.sent {
 			continue
 		}
-		was := entry.counts[i]
-		switch {
-		case late:
+		if late {
 			// It is included in the totals of the record that was received before it.
 			counter.n = 0
 			continue
-		case counter.n >= was:
-			counter.n, entry.counts[i] = counter.n-was, counter.n
-		case counter.width <= 4 && was-counter.n > 1<<31:
-			// A 32-bit counter wrapped.
-			counter.n, entry.counts[i] = uint64(uint32(counter.n)-uint32(was)), counter.n
-		default:
+		}
+		more, ok := counter.since(entry.counts[i])
+		if !ok {
 			// Totals of a flow never fall: these are not totals.
 			s.totalsAreDeltas = true
 			return
 		}
+		counter.n, entry.counts[i] = more, counter.n
 	}
 	if !late {
 		entry.endMs = r.EndMs
 	}
 	own[tag] = entry
 	s.read(exporter.TotalsRepeated)
+}
+
+// since returns what a total counted since it had a value. A counter of 32 bits may have wrapped. ok is false if it fell.
+func (c *counter) since(was uint64) (more uint64, ok bool) {
+	switch {
+	case c.n >= was:
+		return c.n - was, true
+	case c.width <= 4 && was-c.n > 1<<31:
+		return uint64(uint32(c.n) - uint32(was)), true
+	}
+	return 0, false
 }
 
 // exactStart returns the flow's start, which is the same in all of its records. A start relative to the export time is
@@ -124,7 +136,7 @@ func (w *usual) exactStart() (start int64, ok bool) {
 }
 
 // tag names a flow.
-func (t *totals) tag(r *flow.Record, s *session, start int64) uint64 {
+func (t *totals) tag(r *flow.Record, s *session, start int64, template uint16) uint64 {
 	var key [91]byte
 	copy(key[0:], r.Source[:])
 	copy(key[16:], r.SrcAddr[:])
@@ -137,7 +149,7 @@ func (t *totals) tag(r *flow.Record, s *session, start int64) uint64 {
 	binary.BigEndian.PutUint16(key[72:], r.SrcPort)
 	binary.BigEndian.PutUint16(key[74:], r.DstPort)
 	binary.BigEndian.PutUint16(key[76:], r.SrcVLAN)
-	binary.BigEndian.PutUint16(key[78:], r.TemplateID)
+	binary.BigEndian.PutUint16(key[78:], template)
 	copy(key[80:], r.SrcMAC[:])
 	key[86], key[87], key[88], key[89], key[90] = r.IPProtocol, r.ToS, r.ICMPType, r.ICMPCode, r.Direction
 	return maphash.Bytes(t.seed, key[:])
