@@ -290,6 +290,7 @@ func extent(p []byte, length int) int {
 
 // number takes the datagram's sequence number. After a set that could not be decoded the number of records is unknown.
 func (s *session) number(number uint32) {
+	s.lastNumber = number
 	s.numbers.Observe(s.stream, s.lastPort, number, exporter.Units{
 		Flows: s.units, Options: s.options, Templates: s.definitions, Unknown: s.unknownSet,
 	})

@@ -204,7 +204,7 @@ func nameText(v []byte) []byte {
 
 // learn keeps what an option record says about its exporter.
 func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
-	if !d.believes(s, o, c.received) {
+	if !d.believes(s, o, c) {
 		return
 	}
 	s.learnSampling(o, c.received)

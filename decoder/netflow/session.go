@@ -69,6 +69,7 @@ type session struct {
 	missing         map[uint16]*exporter.MissingTemplate
 	lastSkewMs      int64
 	lastPort        uint16
+	lastNumber      uint32                // the latest datagram's sequence number
 	dataPorts       [dataPortCount]uint16 // source ports of flow records
 	since           int64                 // when the first flow record was received, Unix nanoseconds
 	lastRate        uint32

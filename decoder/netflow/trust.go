@@ -16,7 +16,12 @@ const (
 	agreementFor   = int64(2 * time.Minute) // from the first to the last repetition
 	agreementTimes = 3
 	// manyTimes is the factor from which on a change of a sampling rate is large.
-	manyTimes     = 10
+	manyTimes = 10
+	// usualRate is the highest sampling rate that exporters usually have.
+	usualRate = 1 << 16
+	// nextNumbers is how far ahead the sequence number of an exporter's next datagram may be: it may count records, and
+	// datagrams are lost or change places.
+	nextNumbers   = 1024
 	maxDoubts     = 16 // of one source
 	dataPortCount = 4  // the latest source ports of an exporter's data
 )
@@ -37,7 +42,8 @@ type claim struct {
 }
 
 // believes reports whether an option record takes effect.
-func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
+func (d *Decoder) believes(s *session, o *optionRecord, c *context) bool {
+	now := c.received
 	if s.since == 0 || now-s.since < trustedAfter || s.source.transport != 0 {
 		return true // over TCP the sender is known
 	}
@@ -51,6 +57,9 @@ func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
 	}
 	renames := !o.exporter.IsUnspecified() && o.exporter != src.exporter && o.exporter != src.addr
 	known := s.knownRate(&of)
+	if known == 0 && (rate > usualRate || !s.continues(c.sequence)) {
+		known = s.lastRate
+	}
 	scales := rate != 0 && known != 0 && (rate/manyTimes > known || known/manyTimes > rate)
 	changes := renames || rate != 0 && rate != known
 	if !renames && !scales && (!changes || s.givesData(s.lastPort)) {
@@ -59,10 +68,10 @@ func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
 		}
 		return true
 	}
-	c := claim{key: s.key, exporter: o.exporter, rate: rate, scope: of}
+	one := claim{key: s.key, exporter: o.exporter, rate: rate, scope: of}
 	for i := range src.doubts {
 		w := &src.doubts[i]
-		if w.claim != c {
+		if w.claim != one {
 			continue
 		}
 		if w.times++; w.times >= agreementTimes && now-w.first >= agreementFor {
@@ -75,13 +84,13 @@ func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
 	if len(src.doubts) >= maxDoubts {
 		src.doubts = src.doubts[:copy(src.doubts, src.doubts[1:])]
 	}
-	src.doubts = append(src.doubts, doubt{claim: c, first: now, times: 1})
+	src.doubts = append(src.doubts, doubt{claim: one, first: now, times: 1})
 	s.stream.Fail(exporter.OptionsDoubted, 1)
 	return false
 }
 
 // knownRate returns the sampling rate that an option record for a scope would change: that of the same scope, else that
-// of the latest record.
+// of the latest record; 0 if that was assumed, because none is known.
 func (s *session) knownRate(of *scope) uint32 {
 	own, rate := &s.sampling, uint32(0)
 	if of.len() == 0 {
@@ -91,10 +100,15 @@ func (s *session) knownRate(of *scope) uint32 {
 			rate = s.product(own, &by.selectors)
 		}
 	}
-	if rate == 0 {
+	if rate == 0 && s.lastRateBy != flow.SamplingAssumed {
 		rate = s.lastRate
 	}
 	return rate
+}
+
+// continues reports whether a sequence number may be that of the exporter's next datagram.
+func (s *session) continues(number uint32) bool {
+	return number-s.lastNumber+nextNumbers <= 2*nextNumbers
 }
 
 // gave notes that flow records were received from a source port.

@@ -56,6 +56,38 @@ func TestTrust(t *testing.T) {
 		state(l, small)
 		equal(t, "rate", data(l).SamplingRate, 5)
 	})
+	late := []item{el(1, u32(0)), el(34, u32(1000))}
+	t.Run("a rate that is announced late", func(t *testing.T) {
+		l := router(t)
+		state(l, late)
+		equal(t, "rate", data(l).SamplingRate, 1000)
+		equal(t, "doubted", l.stream(flow.IPFIX, 0).Failed(exporter.OptionsDoubted), 0)
+		state(l, []item{el(1, u32(0)), el(34, u32(20_000))})
+		equal(t, "rate after a change", data(l).SamplingRate, 1000)
+	})
+	t.Run("late, from a port that sends no data", func(t *testing.T) {
+		l := router(t)
+		forged(l, late)
+		equal(t, "rate", data(l).SamplingRate, 1)
+	})
+	t.Run("late, with another sequence number", func(t *testing.T) {
+		for number, want := range map[uint32]uint32{1: 1000, 900: 1000, 1<<32 - 900: 1000, 5000: 1, 1<<32 - 5000: 1} {
+			l := router(t)
+			l.send(ipfix(header{exportS: exportS, sequence: number}, set(3, optionsIPFIX(400, 1, late...)),
+				set(400, dataOf(late...))))
+			equal(t, "rate", data(l).SamplingRate, want)
+		}
+	})
+	t.Run("late, for records that say their own", func(t *testing.T) {
+		l := newLab(t, Options{})
+		own := append(v4Flow(), el(34, u32(5)))
+		for range 10 {
+			l.received += int64(10 * time.Second)
+			equal(t, "rate", l.one(flow.IPFIX, own...).SamplingRate, 5)
+		}
+		state(l, late)
+		equal(t, "doubted", l.stream(flow.IPFIX, 0).Failed(exporter.OptionsDoubted), 1)
+	})
 	t.Run("a port that sends no data", func(t *testing.T) {
 		l := router(t)
 		forged(l, small)
