@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -145,6 +146,9 @@ func (w *Writer) failed(ins *Insert, err error) sink.Class {
 
 // isWhole reports whether the insert's blocks can be read to their end.
 func isWhole(ins *Insert) bool {
+	if err := ins.load(); err != nil {
+		return true // that it is not was not seen
+	}
 	rows, err := native.Rows(ins.whole())
 	return err == nil && rows == ins.Rows
 }
@@ -244,20 +248,27 @@ func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
 	if ins.viewError != nil {
 		settings["materialized_views_ignore_errors"] = 1
 	}
-	body := newBody(ins)
+	data, err := ins.open()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNotRead, err)
+	}
+	body := newBody(data)
 	defer func() {
 		_ = body.Close()
 		ins.tried = ins.tried || body.wasRead()
 	}()
 	begun := time.Now()
-	err := w.send(chgo.Context(ctx, chgo.WithSettings(settings)), ins, body)
+	err = w.send(chgo.Context(ctx, chgo.WithSettings(settings)), ins, body)
 	if w.options.Attempted != nil {
 		w.options.Attempted(time.Since(begun), err)
 	}
-	if err != nil {
-		return cause(err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if local := body.failure(); local != nil {
+		return local
+	}
+	return cause(err)
 }
 
 // send sends an insert to the server. If there are several servers with different tables, an insert that one of them

@@ -144,6 +144,13 @@ func (l *writerLog) spooled(ins *Insert) {
 	}
 }
 
+// notRead reports an insert on disk that could not be read.
+func (l *writerLog) notRead(ins *Insert, err error) {
+	if l.limiter.Allow("not read") {
+		l.log.Error("ClickHouse insert on disk cannot be read", zap.Int("rows", ins.Rows), zap.Error(err))
+	}
+}
+
 // notSpooled reports an insert that could not be written to disk.
 func (l *writerLog) notSpooled(ins *Insert, err error) {
 	if l.limiter.Allow("not spooled") {

@@ -1,8 +1,10 @@
 package clickhouse
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -17,7 +19,7 @@ func InsertOnce(ctx context.Context, conn driver.Conn, query, token string, data
 	for {
 		settings := InsertSettings(token)
 		without.from(settings)
-		block := newBody(&Insert{Data: data})
+		block := newBody(io.NopCloser(bytes.NewReader(data)))
 		err = conn.InsertFormat(chgo.Context(ctx, chgo.WithSettings(settings)), "Native", query, block)
 		sent := block.wasRead()
 		_ = block.Close()

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -18,8 +19,6 @@ type spooling struct {
 	w     *Writer
 	spool *spool.Spool
 	wake  chan struct{} // inserts may have to be moved to disk
-	// expanded are buffers (*[]byte) for blocks that go to disk, which are some times as large as in the queue.
-	expanded sync.Pool
 
 	mu      sync.Mutex
 	backoff *backoff.ExponentialBackOff
@@ -56,18 +55,7 @@ func (s *spooling) put(ins *Insert) bool {
 	}
 	book := s.w.options.Book
 	book.ToDisk(ins.shares) // before anyone can take it from disk
-	e := s.entryHead(ins)
-	e.Data = ins.Data
-	if !ins.isExpanded() {
-		buffer, _ := s.expanded.Get().(*[]byte)
-		if buffer == nil {
-			buffer = new([]byte)
-		}
-		*buffer = ins.expand((*buffer)[:0])
-		e.Data = *buffer
-		defer s.expanded.Put(buffer) // the spool does not keep it
-	}
-	if err := s.spool.Put(*e); err != nil {
+	if err := s.spool.Put(*s.entryOf(ins)); err != nil {
 		book.NotToDisk(ins.shares)
 		s.w.log.notSpooled(ins, err)
 		return false
@@ -84,21 +72,16 @@ const atSeparator = "\n"
 
 // entryOf returns the insert's entry for the spool. Inserts that were tried have priority: the sooner they are
 // repeated, the more certainly the server still knows the token.
+//
+// Its data is read in parts, as that may be some times as large as what the queue has: see native.Packed.
 func (s *spooling) entryOf(ins *Insert) *spool.Entry {
-	e := s.entryHead(ins)
-	e.Data = ins.whole()
-	return e
-}
-
-// entryHead returns the entry without its data.
-func (s *spooling) entryHead(ins *Insert) *spool.Entry {
 	token := ins.Token
 	if ins.at != "" {
 		token += atSeparator + ins.at
 	}
 	return &spool.Entry{
 		Query: ins.Query, Token: token, Rows: ins.Rows, Note: ins.Tally.Append(nil), Ref: ins.shares,
-		Priority: ins.tried, Apart: ins.Apart,
+		Priority: ins.tried, Apart: ins.Apart, From: ins.open, Size: ins.size(),
 	}
 }
 
@@ -196,8 +179,8 @@ const foreignRetry = 24 * time.Hour
 // take returns the oldest insert on disk; nil if none can be tried now. An entry whose statement is not ours stays on
 // disk until it is too old.
 func (s *spooling) take() *Insert {
-	e, ok := s.spool.Next()
-	for ; ok && !IsInsert(e.Query); e, ok = s.spool.Next() {
+	e, ok := s.spool.NextUnread()
+	for ; ok && !IsInsert(e.Query); e, ok = s.spool.NextUnread() {
 		s.w.log.notOurs(e.Rows)
 		s.spool.Return(e, foreignRetry)
 	}
@@ -205,7 +188,7 @@ func (s *spooling) take() *Insert {
 		s.pause(s.w.options.RetryMin) // all are set aside
 		return nil
 	}
-	ins := &Insert{Query: e.Query, Rows: e.Rows, Data: e.Data, Apart: e.Apart, entry: e}
+	ins := &Insert{Query: e.Query, Rows: e.Rows, Apart: e.Apart, entry: e}
 	ins.Token, ins.at, _ = strings.Cut(e.Token, atSeparator)
 	ins.Tally, _ = tally.Parse(e.Note) // an unreadable tally leaves the shares, which are known
 	ins.shares, _ = e.Ref.([]tally.Share)
@@ -231,6 +214,12 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 		s.giveBack(ins, 0)
 		return
 	}
+	if errors.Is(err, errNotRead) {
+		w.counters.retried(ins)
+		w.log.notRead(ins, err)
+		s.giveBack(ins, w.options.ConfigurationRetry)
+		return
+	}
 	class := w.failed(ins, err)
 	if class != sink.Permanent && w.waitsForServer(ins) {
 		w.counters.retried(ins)
@@ -238,6 +227,11 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 		return
 	}
 	if class == sink.Permanent || s.tooLate(ins, class, err) {
+		if err := ins.load(); err != nil {
+			w.log.notRead(ins, err)
+			s.giveBack(ins, w.options.ConfigurationRetry)
+			return
+		}
 		s.forget(ins)
 		if w.refused(ctx, ins, class, err, b) {
 			s.deliver(ctx, ins, b)

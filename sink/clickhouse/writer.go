@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -50,8 +51,37 @@ func (ins *Insert) blocks(each func(native.Packed)) {
 	}
 }
 
+// isOnDisk reports whether the data is on disk alone.
+func (ins *Insert) isOnDisk() bool { return ins.Data == nil && ins.entry != nil }
+
+// load reads what is on disk alone.
+func (ins *Insert) load() error {
+	if !ins.isOnDisk() {
+		return nil
+	}
+	err := ins.entry.Load()
+	ins.Data = ins.entry.Data
+	return err
+}
+
+// open reads what is sent: the blocks one after the other, which the format allows.
+func (ins *Insert) open() (io.ReadCloser, error) {
+	if ins.isOnDisk() {
+		return ins.entry.Open()
+	}
+	var sources []io.Reader
+	ins.blocks(func(block native.Packed) {
+		source := native.NewSource(block)
+		sources = append(sources, &source)
+	})
+	return io.NopCloser(io.MultiReader(sources...)), nil
+}
+
 // size returns how many bytes are sent.
 func (ins *Insert) size() (n int) {
+	if ins.isOnDisk() {
+		return ins.entry.Size
+	}
 	ins.blocks(func(block native.Packed) { n += block.Size() })
 	return n
 }
@@ -62,21 +92,14 @@ func (ins *Insert) memory() (n int64) {
 	return n
 }
 
-// isExpanded reports whether Data is all that is sent.
-func (ins *Insert) isExpanded() bool { return len(ins.Fills) == 0 && len(ins.more) == 0 }
-
-// expand appends what is sent to dst.
-func (ins *Insert) expand(dst []byte) []byte {
-	ins.blocks(func(block native.Packed) { dst = block.Expand(dst) })
-	return dst
-}
-
-// whole returns what is sent: its blocks one after the other, which the format allows.
-func (ins *Insert) whole() []byte {
-	if ins.isExpanded() {
+// whole returns what is sent. What is on disk alone must be loaded before.
+func (ins *Insert) whole() (all []byte) {
+	if len(ins.Fills) == 0 && len(ins.more) == 0 {
 		return ins.Data
 	}
-	return ins.expand(nil)
+	all = make([]byte, 0, ins.size())
+	ins.blocks(func(block native.Packed) { all = block.Expand(all) })
+	return all
 }
 
 // WriterOptions configure a Writer. The zero value has the defaults.

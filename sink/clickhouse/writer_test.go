@@ -352,7 +352,7 @@ func TestClassify(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFakeServer(t, func(_ int, w http.ResponseWriter, _ *http.Request) { c.answer(w) })
-			err := f.open(t).InsertFormat(context.Background(), "Native", "INSERT INTO a (b)", newBody(&Insert{}))
+			err := f.open(t).InsertFormat(context.Background(), "Native", "INSERT INTO a (b)", newBody(http.NoBody))
 			if err == nil {
 				t.Fatal("no error")
 			}

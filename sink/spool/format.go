@@ -2,8 +2,10 @@ package spool
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"math"
 )
 
@@ -57,16 +59,16 @@ type header struct {
 // newHeader fails if a length does not fit into the header.
 func newHeader(segment uint64, millis int64, e *Entry) (header, error) {
 	tooLarge := len(e.Token) >= priorityBit
-	for _, n := range []int{len(e.Query), len(e.Note), len(e.Data), e.Rows} {
+	for _, n := range []int{len(e.Query), len(e.Note), e.Size, e.Rows} {
 		tooLarge = tooLarge || n < 0 || n > math.MaxUint32
 	}
 	if tooLarge {
 		return header{}, fmt.Errorf("%w: query of %d, token of %d, note of %d, data of %d bytes, %d rows",
-			ErrTooLarge, len(e.Query), len(e.Token), len(e.Note), len(e.Data), e.Rows)
+			ErrTooLarge, len(e.Query), len(e.Token), len(e.Note), e.Size, e.Rows)
 	}
 	return header{
 		segment: segment, millis: millis, rows: uint32(e.Rows),
-		query: uint32(len(e.Query)), token: uint16(len(e.Token)), note: uint32(len(e.Note)), data: uint32(len(e.Data)),
+		query: uint32(len(e.Query)), token: uint16(len(e.Token)), note: uint32(len(e.Note)), data: uint32(e.Size),
 		priority: e.Priority,
 	}, nil
 }
@@ -169,11 +171,58 @@ func otherVersion(b []byte, segment uint64) (v int, ok bool) {
 	return int(b[4]), true
 }
 
+// castagnoli is what checksums are computed with.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+
 // checksum returns the CRC32C of the concatenated parts.
 func checksum(parts ...[]byte) (sum uint32) {
-	table := crc32.MakeTable(crc32.Castagnoli)
 	for _, p := range parts {
-		sum = crc32.Update(sum, table, p)
+		sum = crc32.Update(sum, castagnoli(), p)
 	}
 	return sum
+}
+
+// checksum returns the CRC32C of text and the entry's data.
+func (e *Entry) checksum(text []byte) (sum uint32, err error) {
+	sum = checksum(text)
+	err = e.inParts(func(part []byte, _ int64) error {
+		sum = crc32.Update(sum, castagnoli(), part)
+		return nil
+	})
+	return sum, err
+}
+
+// partSize is how much of an entry's data is in memory at a time where it is not needed as a whole.
+const partSize = 256 << 10
+
+// errSize is the error for data that is not of the size that was said.
+var errSize = errors.New("the data of a spool entry is not of its size")
+
+// inParts calls each for parts of the data, in order, with their place in it.
+func (e *Entry) inParts(each func(part []byte, at int64) error) (err error) {
+	r, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	buffer := make([]byte, min(partSize, e.Size+1))
+	at := int64(0)
+	for {
+		n, err := io.ReadFull(r, buffer)
+		if n > 0 {
+			if err := each(buffer[:n], at); err != nil {
+				return err
+			}
+			at += int64(n)
+		}
+		switch {
+		case err == nil:
+		case err != io.EOF && err != io.ErrUnexpectedEOF:
+			return err
+		case at != int64(e.Size):
+			return errSize
+		default:
+			return nil
+		}
+	}
 }

@@ -67,10 +67,13 @@ func (seg *segment) oldest() int {
 
 // write appends an entry at an offset and syncs it. After an error the file is as before. If even that failed, a tail
 // remains, which the next Open removes or, if it is complete, delivers: its token makes a second delivery harmless.
-func (seg *segment) write(offset int64, head, data []byte) error {
+func (seg *segment) write(offset int64, head []byte, e *Entry) error {
 	_, err := seg.file.WriteAt(head, offset)
 	if err == nil {
-		_, err = seg.file.WriteAt(data, offset+int64(len(head)))
+		err = e.inParts(func(part []byte, at int64) error {
+			_, err := seg.file.WriteAt(part, offset+int64(len(head))+at)
+			return err
+		})
 	}
 	if err == nil {
 		err = seg.file.Sync()
@@ -84,7 +87,7 @@ func (seg *segment) write(offset int64, head, data []byte) error {
 // errUnreadable is the error for entries whose content has changed.
 var errUnreadable = errors.New("the checksum is wrong")
 
-// read returns the entry in a slot of the file.
+// read returns the entry in a slot of the file, without its data, which is checked.
 func (seg *segment) read(at slot) (*Entry, error) {
 	f, err := os.Open(seg.path)
 	if err != nil {
@@ -103,18 +106,49 @@ func (seg *segment) read(at slot) (*Entry, error) {
 	if _, err := f.ReadAt(text, at.offset+headerSize); err != nil {
 		return nil, unreadable(err)
 	}
-	data := make([]byte, h.data)
-	if _, err := f.ReadAt(data, at.offset+headerSize+int64(len(text))); err != nil {
-		return nil, unreadable(err)
+	token, note := text[h.query:][:h.token], text[int64(h.query)+int64(h.token):]
+	e := &Entry{
+		Query: string(text[:h.query]), Token: string(token), Note: note, Ref: at.ref, Rows: int(h.rows),
+		Tries: int(at.tries), Priority: at.priority, Apart: seg.apart,
+		Size: int(h.data), segment: seg, at: at.offset + headerSize + int64(len(text)),
 	}
-	if checksum(text, data) != h.checksum {
+	switch sum, err := e.checksum(text); {
+	case errors.Is(err, errSize):
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
+	case err != nil:
+		return nil, err
+	case sum != h.checksum:
 		return nil, errUnreadable
 	}
-	token, note := text[h.query:][:h.token], text[int64(h.query)+int64(h.token):]
-	return &Entry{
-		Query: string(text[:h.query]), Token: string(token), Note: note, Ref: at.ref, Rows: int(h.rows), Data: data,
-		Tries: int(at.tries), Priority: at.priority, Apart: seg.apart,
-	}, nil
+	return e, nil
+}
+
+// onDisk reads a part of a file. A file that has become shorter is an error, not the end of the data.
+type onDisk struct {
+	file *os.File
+	rest *io.SectionReader
+	left int64
+}
+
+// Read implements io.Reader.
+func (d *onDisk) Read(p []byte) (int, error) {
+	n, err := d.rest.Read(p)
+	if d.left -= int64(n); err == io.EOF && d.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (d *onDisk) Close() error { return d.file.Close() }
+
+// open reads a part of the file.
+func (seg *segment) open(at int64, size int) (io.ReadCloser, error) {
+	f, err := os.Open(seg.path)
+	if err != nil {
+		return nil, err
+	}
+	return &onDisk{f, io.NewSectionReader(f, at, int64(size)), int64(size)}, nil
 }
 
 // readNote returns the note of the entry in a slot; nil if it cannot be read, in which case read reports the reason.

@@ -12,10 +12,12 @@
 package spool
 
 import (
+	"bytes"
 	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,6 +67,10 @@ type Entry struct {
 	Query, Token string
 	Rows         int
 	Data         []byte
+	// From, if not nil, opens the data in place of Data, so that it need not be in memory as a whole: Size bytes, the
+	// same each time. Put reads it twice.
+	From func() (io.ReadCloser, error)
+	Size int // of the data in bytes; Put sets it if From is nil
 	// Note is for data that the caller needs later. Ref stays in memory, for Options.Dropped.
 	Note []byte
 	Ref  any
@@ -78,6 +84,20 @@ type Entry struct {
 
 	segment *segment
 	slot    int
+	at      int64 // of the data in the segment's file
+}
+
+// Open reads an entry's data: in memory, by From, or on disk, where it is as long as the entry is not dropped.
+func (e *Entry) Open() (io.ReadCloser, error) {
+	switch {
+	case e.Data != nil:
+		return io.NopCloser(bytes.NewReader(e.Data)), nil
+	case e.From != nil:
+		return e.From()
+	case e.segment != nil:
+		return e.segment.open(e.at, e.Size)
+	}
+	return io.NopCloser(bytes.NewReader(nil)), nil
 }
 
 var (
@@ -211,13 +231,16 @@ func (s *Spool) add(e *Entry, as state) error {
 	defer s.mu.Unlock()
 	if err != nil {
 		s.stats.Failed.add(count)
-		return fmt.Errorf("spool %d rows in %d bytes: %w", e.Rows, len(e.Data), err)
+		return fmt.Errorf("spool %d rows in %d bytes: %w", e.Rows, e.Size, err)
 	}
 	s.stats.Put.add(count)
 	return nil
 }
 
 func (s *Spool) put(e *Entry, as state) (Count, error) {
+	if e.From == nil {
+		e.Size = len(e.Data)
+	}
 	millis := s.clock.now().UnixMilli()
 	h, err := newHeader(0, millis, e)
 	count := Count{Entries: 1, Rows: uint64(max(e.Rows, 0)), Bytes: uint64(h.size())}
@@ -228,14 +251,16 @@ func (s *Spool) put(e *Entry, as state) (Count, error) {
 		return count, err
 	}
 	text := slices.Concat([]byte(e.Query), []byte(e.Token), e.Note)
-	h.checksum = checksum(text, e.Data)
+	if h.checksum, err = e.checksum(text); err != nil {
+		return count, err
+	}
 	seg, err := s.reserve(h.size(), e.Apart)
 	if err != nil {
 		return count, err
 	}
 	h.segment = seg.id
 	offset := seg.bytes // only one entry is written at a time
-	err = seg.write(offset, append(h.appendTo(make([]byte, 0, headerSize+len(text))), text...), e.Data)
+	err = seg.write(offset, append(h.appendTo(make([]byte, 0, headerSize+len(text))), text...), e)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy = nil
@@ -252,7 +277,7 @@ func (s *Spool) put(e *Entry, as state) (Count, error) {
 	seg.left++
 	s.occupy(seg, h.size())
 	s.stats.Waiting.add(count)
-	e.segment, e.slot = seg, len(seg.slots)-1
+	e.segment, e.slot, e.at = seg, len(seg.slots)-1, offset+headerSize+int64(len(text))
 	slot := &seg.slots[e.slot]
 	slot.put = s.clock.elapsed()
 	if slot.state = as; as == waiting {

@@ -12,7 +12,29 @@ func (s *Spool) Ready() int64 { return s.ready.Load() }
 
 // Next takes the oldest waiting entry that may be tried now; false if there is none. The entry stays on disk until
 // Done; Return gives it back.
-func (s *Spool) Next() (*Entry, bool) {
+func (s *Spool) Next() (*Entry, bool) { return s.next((*Entry).Load) }
+
+// NextUnread is Next for entries whose data need not be in memory: it is left on disk, where Open reads it, and Load
+// all of it. It was read once, to be checked.
+func (s *Spool) NextUnread() (*Entry, bool) { return s.next(func(*Entry) error { return nil }) }
+
+// Load reads the data of an entry from NextUnread into Data.
+func (e *Entry) Load() error {
+	if e.Data != nil {
+		return nil
+	}
+	data := make([]byte, 0, e.Size)
+	if err := e.inParts(func(part []byte, _ int64) error {
+		data = append(data, part...)
+		return nil
+	}); err != nil {
+		return err
+	}
+	e.Data = data
+	return nil
+}
+
+func (s *Spool) next(load func(*Entry) error) (*Entry, bool) {
 	for {
 		seg, i, at := s.take()
 		if seg == nil {
@@ -20,7 +42,10 @@ func (s *Spool) Next() (*Entry, bool) {
 		}
 		e, err := seg.read(at)
 		if err == nil {
-			e.segment, e.slot = seg, i
+			err = load(e)
+		}
+		if err == nil {
+			e.slot = i
 			return e, true
 		}
 		if !s.failed(seg, i, err) {
