@@ -67,6 +67,7 @@ func genFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "ipv6", Usage: "`SHARE` of flows and hosts of IPv6, 0 to 1 (not v5)"},
 		&cli.IntFlag{Name: "fields", Usage: "`N` fields of the template, 8 to 30 (v9 and ipfix)", Value: 20},
 		&cli.IntFlag{Name: "exporters", Usage: "`N` exporters, in turn", Value: 1},
+		&cli.BoolFlag{Name: "homed", Usage: "a host sends through one exporter, an AS is behind one interface of each"},
 		&cli.Uint32Flag{Name: "sampling", Usage: "one in `N` packets is sampled", Value: 1},
 		&cli.IntFlag{Name: "per-datagram", Usage: "`N` flows in a datagram (default: as many as fit)",
 			HideDefault: true},
@@ -82,7 +83,8 @@ func genOptions(c *cli.Command) (gen.Options, error) {
 		Protocol: protocol, Flows: c.Int("flows"), Seed: c.Uint64("seed"), Hosts: c.Int("hosts"),
 		Zipf: c.Float64("zipf"),
 		IPv6: c.Float64("ipv6"), Fields: c.Int("fields"), Exporters: c.Int("exporters"), Sampling: c.Uint32("sampling"),
-		PerDatagram: c.Int("per-datagram"), TemplateEvery: c.Int("template-every"), Rate: c.Float64("clock"),
+		Homed: c.Bool("homed"), PerDatagram: c.Int("per-datagram"), TemplateEvery: c.Int("template-every"),
+		Rate: c.Float64("clock"),
 		Start: time.Now().UTC(),
 	}, err
 }

@@ -37,7 +37,8 @@ type Options struct {
 	Start time.Time // of the capture
 	// Part makes other flows of the same hosts: parts with their own numbers are what one network sends at other times.
 	Part uint64
-	// Homed has each host send through one exporter, as hosts of a network do; without it they send through all.
+	// Homed has each host send through one exporter, and flows come in and go out by the interfaces of the ends' AS, as
+	// routes have them in a network. Without it hosts send through all exporters, and any interfaces.
 	Homed bool
 }
 

@@ -2,6 +2,7 @@ package gen
 
 import (
 	"bytes"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -23,18 +24,25 @@ type seen struct {
 	exporters                      map[flow.Addr]int
 	rates                          map[uint32]int
 	interfaces                     map[uint32]int
+	ways                           map[flow.Addr]map[way]bool
 	early, late                    int64 // of flows' ends, from the start of the capture, in milliseconds
 	lost                           uint64
 	failures                       []string
 	templates                      uint64
 }
 
+// way is where flows of a source come in.
+type way struct {
+	exporter flow.Addr
+	in       uint32
+}
+
 func decode(t *testing.T, o Options) seen {
 	t.Helper()
 	s := seen{
 		hosts: map[flow.Addr]int{}, exporters: map[flow.Addr]int{}, rates: map[uint32]int{},
-		interfaces: map[uint32]int{},
-		early:      math.MaxInt64, late: math.MinInt64,
+		interfaces: map[uint32]int{}, ways: map[flow.Addr]map[way]bool{},
+		early: math.MaxInt64, late: math.MinInt64,
 	}
 	d := decoder.New(decoder.Options{})
 	b := flow.NewBatch(func(records []flow.Record) {
@@ -75,6 +83,10 @@ func (s *seen) add(r *flow.Record) {
 	s.exporters[r.Exporter]++
 	s.rates[r.SamplingRate]++
 	s.interfaces[r.InIf]++
+	if s.ways[r.SrcAddr] == nil {
+		s.ways[r.SrcAddr] = map[way]bool{}
+	}
+	s.ways[r.SrcAddr][way{r.Exporter, r.InIf}] = true
 	s.early, s.late = min(s.early, r.EndMs-start.UnixMilli()), max(s.late, r.EndMs-start.UnixMilli())
 }
 
@@ -173,6 +185,26 @@ func TestEach_locality(t *testing.T) {
 	if mild < 0.3 || steep < mild+0.1 {
 		t.Errorf("the 100 of 10,000 hosts met most often are met in %.3f of all cases with exponent 1.05, %.3f with "+
 			"1.5", mild, steep)
+	}
+}
+
+// In a network a host sends through one exporter and one of its interfaces.
+func TestEach_homed(t *testing.T) {
+	o := Options{Protocol: flow.IPFIX, Flows: 20_000, Hosts: 1_003, Zipf: 1.1, IPv6: 0.3, Exporters: 20, Seed: 3,
+		Start: start}
+	if s := decode(t, o); len(slices.DeleteFunc(slices.Collect(maps.Values(s.ways)),
+		func(ways map[way]bool) bool { return len(ways) == 1 })) == 0 {
+		t.Error("every host has one way without Homed")
+	}
+	o.Homed = true
+	s := decode(t, o)
+	for host, ways := range s.ways {
+		if len(ways) != 1 {
+			t.Errorf("host %v has %d ways: %v", host, len(ways), ways)
+		}
+	}
+	if len(s.exporters) != 20 || len(s.interfaces) != interfaces {
+		t.Errorf("%d exporters with %d interfaces", len(s.exporters), len(s.interfaces))
 	}
 }
 

@@ -91,6 +91,9 @@ func (t *traffic) next() *record {
 	r.packets = 1 + uint32(1)<<(n>>31&7) + uint32(n>>34&3)
 	r.bytes = r.packets * (64 + uint32(n>>36)%1380)
 	r.in, r.out = 1+uint32(n>>47&7), 1+uint32(n>>50&7)
+	if t.o.Homed {
+		r.in, r.out = towards(r.srcHost), towards(r.dstHost)
+	}
 	// It took at most a minute and ended within the second before the datagram's, whose header has whole seconds.
 	r.endMs = t.nowMs - t.nowMs%1000 - int64(n>>53&1023)
 	r.startMs = r.endMs - int64(rng.Uint32()%60_000)
@@ -137,13 +140,21 @@ func (f *family) pick(rng *rand.Rand) uint32 {
 	return uint32(rng.IntN(f.hosts))
 }
 
-// behind returns a host that is met about as often, and sends through the exporter.
+// behind returns a host that is met about as often, and sends through the exporter. With fewer hosts than exporters it
+// is the host itself.
 func (f *family) behind(host, exporter, exporters uint32) uint32 {
-	if at := host - host%exporters + exporter; at < uint32(f.hosts) {
-		return at
+	at := host - host%exporters + exporter
+	if at >= uint32(f.hosts) && at >= exporters {
+		at -= exporters
 	}
-	return host
+	if at >= uint32(f.hosts) {
+		return host
+	}
+	return at
 }
+
+// towards is the interface of an exporter on whose side the AS of a host is.
+func towards(host uint32) uint32 { return 1 + as(host)%interfaces }
 
 // networks8 is how many /8 of IPv4 hosts are in: 1 to 223 without 10 and 127.
 const networks8 = 221
