@@ -418,7 +418,7 @@ func (p *Planner) hours(q *Question, s span, now time.Time) (*Query, error) {
 func valuesOf(lookup string, keys []string, k filter.Kind) *Query {
 	var params parameters
 	var list []string
-	for _, key := range keys {
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(keys))) {
 		if k != filter.AS {
 			list = append(list, params.text(key))
 		} else if n, err := strconv.ParseUint(key, 10, 32); err == nil {
