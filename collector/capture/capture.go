@@ -101,7 +101,7 @@ func (r *Reader) detect(in *bufio.Reader) error {
 		}
 		r.next = ng.ReadPacketData
 		r.interfaces = ng.NInterfaces
-		r.link = ng.LinkType()
+		r.link = decoderOf(ng.LinkType())
 		return nil
 	}
 	classic, err := pcapgo.NewReader(in)
@@ -109,7 +109,7 @@ func (r *Reader) detect(in *bufio.Reader) error {
 		return fmt.Errorf("not a capture of pcap or pcapng format: %w", err)
 	}
 	r.next = classic.ReadPacketData
-	r.link = classic.LinkType()
+	r.link = decoderOf(classic.LinkType())
 	return nil
 }
 
@@ -200,10 +200,33 @@ func (r *Reader) datagram(data []byte, info gopacket.CaptureInfo) (exporter.Data
 func (r *Reader) linkOf(info gopacket.CaptureInfo) gopacket.Decoder {
 	if len(info.AncillaryData) > 0 {
 		if link, ok := info.AncillaryData[0].(layers.LinkType); ok {
-			return link
+			return decoderOf(link)
 		}
 	}
 	return r.link
+}
+
+// Link types that gopacket has no decoders for (tcpdump.org/linktypes.html).
+const (
+	linkRawBSD = 14 // raw IP, of some BSDs
+	linkHDLC   = 50 // PPP with the address and control bytes of HDLC
+	linkIPv4   = 228
+	linkIPv6   = 229
+)
+
+// decoderOf returns the decoder of a link type.
+func decoderOf(link layers.LinkType) gopacket.Decoder {
+	switch link {
+	case linkRawBSD:
+		return layers.LinkTypeRaw
+	case linkHDLC:
+		return layers.LinkTypePPP
+	case linkIPv4:
+		return layers.LayerTypeIPv4
+	case linkIPv6:
+		return layers.LayerTypeIPv6
+	}
+	return link
 }
 
 func sourceOf(packet gopacket.Packet) (netip.Addr, bool) {
