@@ -26,6 +26,8 @@ func TestCase30_TimesOfDevices(t *testing.T) {
 			[]item{el(156, u64(uint64(start/1000)<<32|3<<30)), el(157, u64(uint64(end/1000)<<32|1<<30))},
 			exportMs - 61_250, exportMs - 1_750},
 		{"NTP in milliseconds' place", flow.IPFIX, []item{el(152, ntp(start)), el(153, ntp(end))}, start, end},
+		{"the same since 1970 in seconds' place", flow.IPFIX,
+			[]item{el(150, u64((exportS-62)<<32|3<<30)), el(151, u64((exportS-2)<<32|1<<30))}, start, end},
 		{"a flow that ends in the second of the export", flow.IPFIX,
 			[]item{el(158, u32(61_250_000)), el(159, u32(1<<32-900_000))}, start, exportMs + 900},
 		{"deltas of hours, in 8 bytes", flow.IPFIX, []item{el(158, u64(7_200_000_000)), el(159, u64(1_750_000))},

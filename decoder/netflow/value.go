@@ -179,6 +179,7 @@ func (c *context) millis(form uint8, b []byte) int64 {
 	for _, other := range [...]int64{
 		int64(min(n, 1<<40)) * 1000, int64(min(n, 1<<50)), int64(n / 1e3), int64(n / 1e6), // seconds to nanoseconds
 		(int64(n>>32)-ntpEpoch)*1000 + fractionMillis(formNanos, n&math.MaxUint32),
+		int64(n>>32)*1000 + fractionMillis(formNanos, n&math.MaxUint32), // NTP's form, since 1970
 	} {
 		if c.near(other) {
 			c.session.read(exporter.TimeUnitsMixed)
