@@ -82,13 +82,20 @@ func split(input []byte) (all [][]byte) {
 	return all
 }
 
-// check decodes an input and asserts what holds for any: no panic, and no more records than bytes.
+// check decodes an input and asserts what holds for any: no panic, no more records than bytes, no end before its start.
 func check(t *testing.T, input []byte, decode func(*Decoder, *exporter.Datagram, *flow.Batch)) {
 	table := exporter.NewTable(16)
 	o := Options{MaxTemplates: 64, HoldBytes: 1 << 16}
 	d := New(table, o)
 	records, total := 0, 0
-	b := flow.NewBatch(func(r []flow.Record) { records += len(r) })
+	b := flow.NewBatch(func(all []flow.Record) {
+		records += len(all)
+		for i := range all {
+			if r := &all[i]; r.EndMs < r.StartMs {
+				t.Fatalf("start %d, end %d", r.StartMs, r.EndMs)
+			}
+		}
+	})
 	now := int64(received)
 	for i, p := range split(input) {
 		total += len(p)
@@ -139,20 +146,36 @@ func everyElement() (items []item) {
 	return items
 }
 
+// reports are an update and the end of a firewall's connection, in a template without a protocol.
+func reports() (sets []byte) {
+	for n, event := range []uint8{connectionUpdated, connectionUpdated, connectionDeleted, connectionUpdated} {
+		items := []item{el(8, u32(1)), el(12, u32(2)), el(176, u8(3)), el(178, u8(0)), el(182, u16(5)),
+			el(233, u8(event)), el(323, u64(uint64(exportMs+n))), el(152, u64(1<<63)), el(150, u32(exportS)),
+			el(231, u32(uint32(100+n*100))), el(232, u64(7)), el(298, u32(1)), el(299, u32(1))}
+		if n == 0 {
+			sets = set(setTemplateIPFIX, templateOf(256, items...))
+		}
+		sets = append(sets, set(256, dataOf(items...))...)
+	}
+	return sets
+}
+
 func FuzzV9(f *testing.F) {
 	option := []item{el(2, u32(7)), el(82, text("eth0")), el(34, u32(10))}
 	h := header{exportS: exportS, uptime: testUptime}
 	seed(f, 9, v9(h, set(0, templateOf(256, everyElement()...)), set(256, dataOf(everyElement()...))),
-		v9(h, set(300, dataOf(option...)), set(1, optionsV9(300, 1, option...))))
+		v9(h, set(300, dataOf(option...)), set(1, optionsV9(300, 1, option...))), v9(h, reports()))
 	f.Fuzz(func(t *testing.T, input []byte) { check(t, input, (*Decoder).DecodeV9) })
 }
 
 func FuzzIPFIX(f *testing.F) {
 	option := []item{el(10, u32(7)), variable(82, text("eth0")), el(302, u8(1)), el(305, u32(1)), el(306, u32(9))}
+	flows := []item{el(302, u8(1)), el(390, u16(1)), el(396, u32(1)), el(397, u32(9)), el(310, u64(1<<64-1))}
 	items := append(everyElement(), variable(315, frameIPv4(7)), variable(497, make([]byte, 32)), reversed(1, u32(5)),
 		reversed(2, u32(1)))
 	seed(f, 10, ipfix(ipfixHeader, set(2, templateOf(256, items...)), set(256, dataOf(items...))),
 		ipfix(ipfixHeader, set(300, dataOf(option...)), set(3, optionsIPFIX(300, 1, option...)),
-			set(2, u16(256), u16(0))))
+			set(2, u16(256), u16(0))),
+		ipfix(ipfixHeader, set(3, optionsIPFIX(300, 1, flows...)), set(300, dataOf(flows...)), reports()))
 	f.Fuzz(func(t *testing.T, input []byte) { check(t, input, (*Decoder).DecodeIPFIX) })
 }
