@@ -59,6 +59,8 @@ func TestCase30_TimesOfDevices(t *testing.T) {
 		{"milliseconds of all ones beside uptimes", flow.NetFlowV9,
 			[]item{el(22, u32(testUptime-61_250)), el(21, u32(testUptime-1_750)), el(152, u64(1<<64-1)),
 				el(153, u64(1<<64-1))}, start, end},
+		{"an observation time that is impossible beside nothing", flow.IPFIX, []item{el(323, u64(1<<63))}, exportMs,
+			exportMs},
 		{"an end of all ones beside seconds", flow.IPFIX,
 			[]item{el(152, u64(start)), el(153, u64(1<<64-1)), el(151, u32(exportS-1))}, start, exportMs - 1000},
 		{"all ones for unknown", flow.IPFIX, []item{el(152, u64(1<<64-1)), el(153, u64(1<<64-1))}, exportMs, exportMs},

@@ -170,9 +170,11 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 			}
 			w.lastUptime, w.hasLast = binary.BigEndian.Uint32(v), true
 		case opStartMillis:
-			w.setStart(c, c.millis(formMillis, v), millisTime)
+			ms, ok := c.millis(formMillis, v)
+			w.takeStart(millisTime, ms, ok)
 		case opEndMillis:
-			w.setEnd(c, c.millis(formMillis, v), millisTime)
+			ms, ok := c.millis(formMillis, v)
+			w.takeEnd(millisTime, ms, ok)
 		case opDirection:
 			r.Direction = unsigned8(v)
 		case opSrcVLAN:
@@ -195,11 +197,11 @@ func (w *raw) wideUptime(op opcode, v []byte, c *context) {
 	since1970 := n > math.MaxUint32 && c.possible(int64(min(n, 1<<50)))
 	switch {
 	case op == opFirstUptime && since1970:
-		w.setStart(c, int64(n), millisTime)
+		w.setStart(int64(n), millisTime)
 	case op == opFirstUptime:
 		w.firstUptime, w.hasFirst = uint32(n), true
 	case since1970:
-		w.setEnd(c, int64(n), millisTime)
+		w.setEnd(int64(n), millisTime)
 	default:
 		w.lastUptime, w.hasLast = uint32(n), true
 	}
@@ -321,31 +323,40 @@ func (w *raw) fill(op opcode, arg uint8, v []byte, c *context) {
 		w.reversePackets.set(v)
 		w.reverseTotals |= 1 << totalReversePackets
 	case opStartSeconds:
-		w.setStart(c, c.millis(formSeconds, v), secondsTime)
+		ms, ok := c.millis(formSeconds, v)
+		w.takeStart(secondsTime, ms, ok)
 	case opEndSeconds:
-		w.setEnd(c, c.millis(formSeconds, v), secondsTime)
+		ms, ok := c.millis(formSeconds, v)
+		w.takeEnd(secondsTime, ms, ok)
 	case opStartMicros:
-		w.setStart(c, c.millis(formMicros, v), microsTime)
+		ms, ok := c.millis(formMicros, v)
+		w.takeStart(microsTime, ms, ok)
 	case opEndMicros:
-		w.setEnd(c, c.millis(formMicros, v), microsTime)
+		ms, ok := c.millis(formMicros, v)
+		w.takeEnd(microsTime, ms, ok)
 	case opStartNanos:
-		w.setStart(c, c.millis(formNanos, v), nanosTime)
+		ms, ok := c.millis(formNanos, v)
+		w.takeStart(nanosTime, ms, ok)
 	case opEndNanos:
-		w.setEnd(c, c.millis(formNanos, v), nanosTime)
+		ms, ok := c.millis(formNanos, v)
+		w.takeEnd(nanosTime, ms, ok)
 	case opStartDelta: // microseconds before the export time (RFC 5102 §5.9)
-		w.setStart(c, c.exportMs-deltaMs(v), deltaTime)
+		ms := c.exportMs - deltaMs(v)
+		w.takeStart(deltaTime, ms, c.possible(ms))
 	case opEndDelta:
-		w.setEnd(c, c.exportMs-deltaMs(v), deltaTime)
+		ms := c.exportMs - deltaMs(v)
+		w.takeEnd(deltaTime, ms, c.possible(ms))
 	case opDurationMillis:
 		w.durationMicros, w.hasDuration = min(unsigned(v), 1<<40)*1000, true
 	case opDurationMicros:
 		w.durationMicros, w.hasDuration = min(unsigned(v), 1<<50), true
 	case opObserved:
 		if w.observedMs == 0 {
-			w.observedMs, w.hasObserved = c.millis(arg, v), true
+			w.observedMs, _ = c.millis(arg, v)
+			w.hasObserved = true
 		}
 	case opInitTime:
-		w.initMs = c.millis(formMillis, v)
+		w.initMs, _ = c.millis(formMillis, v)
 	case opIPVersion:
 		w.ipVersion = unsigned8(v)
 	case opSamplerID:

@@ -28,24 +28,31 @@ const (
 )
 
 // setStart and setEnd store a time in Unix milliseconds. 0 means that the exporter did not fill it in.
-func (w *usual) setStart(c *context, ms int64, form uint8) {
-	if form = c.rank(ms, form); ms != 0 && form > w.startForm {
+func (w *usual) setStart(ms int64, form uint8) {
+	if ms != 0 && form > w.startForm {
 		w.startMs, w.startForm = ms, form
 	}
 }
 
-func (w *usual) setEnd(c *context, ms int64, form uint8) {
-	if form = c.rank(ms, form); ms != 0 && form > w.endForm {
+func (w *usual) setEnd(ms int64, form uint8) {
+	if ms != 0 && form > w.endForm {
 		w.endMs, w.endForm = ms, form
 	}
 }
 
-// rank returns the form of a time, which may be impossible.
-func (c *context) rank(ms int64, form uint8) uint8 {
-	if form > possibleTime && !c.possible(ms) {
-		return form - possibleTime
+// takeStart and takeEnd store a time that was sent in a form, and is possible or not.
+func (w *usual) takeStart(form uint8, ms int64, possible bool) {
+	if !possible {
+		form -= possibleTime
 	}
-	return form
+	w.setStart(ms, form)
+}
+
+func (w *usual) takeEnd(form uint8, ms int64, possible bool) {
+	if !possible {
+		form -= possibleTime
+	}
+	w.setEnd(ms, form)
 }
 
 const (
@@ -91,18 +98,18 @@ func finishTimes(r *flow.Record, w *raw, s *session, c *context) {
 		}
 	}
 	if w.hasObserved {
-		w.setStart(c, w.observedMs, observedTime)
+		w.takeStart(observedTime, w.observedMs, c.possible(w.observedMs))
 	}
 	if w.hasDuration {
 		duration := int64(w.durationMicros / 1000)
 		switch {
 		case w.startForm == noTime && w.endForm == noTime && duration > 0:
-			w.setStart(c, c.exportMs-duration, estimatedTime)
-			w.setEnd(c, c.exportMs, estimatedTime)
+			w.setStart(c.exportMs-duration, estimatedTime)
+			w.setEnd(c.exportMs, estimatedTime)
 		case w.startForm != noTime && w.endForm == noTime:
-			w.setEnd(c, w.startMs+duration, w.startForm)
+			w.setEnd(w.startMs+duration, w.startForm)
 		case w.endForm != noTime && w.startForm == noTime:
-			w.setStart(c, w.endMs-duration, w.endForm)
+			w.setStart(w.endMs-duration, w.endForm)
 		}
 	}
 	badStart := w.startForm != noTime && !c.possible(w.startMs)
@@ -194,8 +201,8 @@ func (w *raw) uptimes(s *session, c *context) {
 		if initMs == 0 {
 			if hasFirst && hasLast {
 				s.read(exporter.UptimeWithoutStart)
-				w.setStart(c, c.exportMs-distance(first, last), estimatedTime)
-				w.setEnd(c, c.exportMs, estimatedTime)
+				w.setStart(c.exportMs-distance(first, last), estimatedTime)
+				w.setEnd(c.exportMs, estimatedTime)
 			}
 			return
 		}
@@ -204,15 +211,15 @@ func (w *raw) uptimes(s *session, c *context) {
 	switch {
 	case hasFirst && hasLast:
 		startMs, endMs, form := s.placeUptimes(c.exportMs, uptime, first, last)
-		w.setStart(c, startMs, form)
-		w.setEnd(c, endMs, form)
+		w.setStart(startMs, form)
+		w.setEnd(endMs, form)
 	case hasFirst:
 		if a := age(uptime, first); a >= -aheadMs {
-			w.setStart(c, c.exportMs-a, uptimeTime)
+			w.setStart(c.exportMs-a, uptimeTime)
 		}
 	case hasLast:
 		if a := age(uptime, last); a >= -aheadMs && a <= oldestEndMs {
-			w.setEnd(c, c.exportMs-a, uptimeTime)
+			w.setEnd(c.exportMs-a, uptimeTime)
 		}
 	}
 }

@@ -167,13 +167,17 @@ const tenYearsMs = 10 * 365 * 24 * 3600 * 1000
 // nearMs is how long before the export time a time may be to be taken for one in another unit than its element's.
 const nearMs = 60 * dayMs
 
-// millis converts a time stamp to Unix milliseconds. Some exporters mix up the units, and send seconds in IE 152 and
-// 153 or milliseconds in 150 and 151. If a time is impossible in its own unit, and close to the export time in another,
-// it is of that unit. An uptime in milliseconds can be taken for seconds during one hour in 49 days only.
-func (c *context) millis(form uint8, b []byte) int64 {
-	ms := c.ownUnit(form, b)
-	if ms == 0 || c.possible(ms) || len(b) > 8 {
-		return ms
+// millis converts a time stamp to Unix milliseconds, and reports whether that is a possible time. Some exporters mix up
+// the units, and send seconds in IE 152 and 153 or milliseconds in 150 and 151. If a time is impossible in its own unit,
+// and close to the export time in another, it is of that unit. An uptime in milliseconds can be taken for seconds during
+// one hour in 49 days only.
+func (c *context) millis(form uint8, b []byte) (ms int64, possible bool) {
+	ms = c.ownUnit(form, b)
+	if c.possible(ms) {
+		return ms, true
+	}
+	if ms == 0 || len(b) > 8 {
+		return ms, false
 	}
 	n := unsigned(b)
 	for _, other := range [...]int64{
@@ -183,10 +187,10 @@ func (c *context) millis(form uint8, b []byte) int64 {
 	} {
 		if c.near(other) {
 			c.session.read(exporter.TimeUnitsMixed)
-			return other
+			return other, true
 		}
 	}
-	return ms
+	return ms, false
 }
 
 // near reports whether a time is one that the datagram's flows have as a rule.
