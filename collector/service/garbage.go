@@ -22,7 +22,7 @@ const (
 	// leastGCPercent is for a large heap. A collection costs the more the more is in use, so it is not less.
 	leastGCPercent = 16
 	// garbageBytes is how much garbage there may be where the percentage is between the two.
-	garbageBytes = 24 << 20
+	garbageBytes = 12 << 20
 	// adjustGarbageEvery is shorter than the time in which a flood can fill the state.
 	adjustGarbageEvery = time.Second
 )

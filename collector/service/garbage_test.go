@@ -7,7 +7,7 @@ func TestPercentOf(t *testing.T) {
 	for _, c := range []struct {
 		live uint64
 		want int
-	}{{0, 40}, {10 << 20, 40}, {60 << 20, 40}, {100 << 20, 24}, {150 << 20, 16}, {1 << 30, 16}} {
+	}{{0, 40}, {10 << 20, 40}, {30 << 20, 40}, {50 << 20, 24}, {75 << 20, 16}, {1 << 30, 16}} {
 		if got := percentOf(c.live); got != c.want {
 			t.Errorf("%d MiB in use: %d %%, want %d", c.live>>20, got, c.want)
 		}
