@@ -118,7 +118,7 @@ func batchKeys(b *Batch) []key {
 				"insert is."},
 		{path: "batch.inserters", def: "2", field: number(&b.Inserters, 1, 64),
 			help: "How many inserts are sent at once. While one is on its way, others wait for each other for up " +
-				"to 4 seconds, and those within three quarters of batch.queue_bytes are sent as one."},
+				"to 4 seconds, and those within a quarter of batch.queue_bytes are sent as one."},
 		{path: "batch.grace", def: "30s", field: duration(&b.Grace, time.Second),
 			help: "How long a stop may take to deliver what is left."},
 	}

@@ -108,7 +108,8 @@ type WriterOptions struct {
 	QueueBytes int64
 	// Inserters is how many inserts run at a time. 0: 2.
 	Inserters int
-	// JoinBytes limits how much of what waits is sent in one insert. 0: three quarters of QueueBytes.
+	// JoinBytes limits how much of what waits is sent in one insert: the server takes some four times that in memory.
+	// 0: a quarter of QueueBytes.
 	JoinBytes int
 	// JoinPatience is how long an insert waits for another one that is on its way, to be joined with the next. 0: 4
 	// seconds.
@@ -203,7 +204,7 @@ func NewWriter(conn driver.Conn, o WriterOptions) *Writer {
 func (o WriterOptions) withDefaults() WriterOptions {
 	o.QueueBytes = orDefault(o.QueueBytes, 64<<20)
 	o.Inserters = orDefault(o.Inserters, 2)
-	o.JoinBytes = orDefault(o.JoinBytes, int(o.QueueBytes/4*3))
+	o.JoinBytes = orDefault(o.JoinBytes, int(o.QueueBytes/4))
 	o.JoinPatience = orDefault(o.JoinPatience, 4*time.Second)
 	o.InsertTimeout = orDefault(o.InsertTimeout, 2*time.Minute)
 	o.RetryMin = orDefault(o.RetryMin, 500*time.Millisecond)
