@@ -135,9 +135,9 @@ func testRollups(t *testing.T, e *Explorer) {
 			t.Errorf("%s: %s differs from the rows", rest, a.Query.Source.Line())
 		}
 	}
-	for _, want := range []string{"data_flow", "rollup_all_src_as_6h", "rollup_edge_src_as_5m", "rollup_interface_ref_1h",
-		"rollup_edge_application_1h", "rollup_scireg_1h", "rollup_named_scope_1h", "rollup_country_1h",
-		"rollup_traffic_1h"} {
+	for _, want := range []string{"data_flow", "rollup_all_src_as_6h", "rollup_edge_src_as_5m",
+		"rollup_interface_ref_1h", "rollup_edge_application_1h", "rollup_scireg_1h", "rollup_named_scope_1h",
+		"rollup_country_1h", "rollup_traffic_1h"} {
 		if !answered[want] {
 			t.Errorf("%s answers nothing; the tables are %v", want, answered)
 		}

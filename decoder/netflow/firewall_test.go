@@ -73,7 +73,8 @@ func TestCase76_ConnectionsOfFirewalls(t *testing.T) {
 		{"a total of 32 bits that wrapped", []report{
 			{event: updated, second: 60, bytes: [2]uint64{4e9, 10}, want: [2]uint64{4e9, 10}, width: 4},
 			{event: updated, second: 120, bytes: [2]uint64{4e9, 10}, want: [2]uint64{4e9, 10}, width: 4},
-			{event: deleted, second: 130, bytes: [2]uint64{8_000_000_005 % (1 << 32), 30}, want: [2]uint64{5, 10}, width: 4},
+			{event: deleted, second: 130, bytes: [2]uint64{8_000_000_005 % (1 << 32), 30}, want: [2]uint64{5, 10},
+				width: 4},
 		}},
 		{"other events", []report{
 			{event: 1, second: 1, bytes: [2]uint64{100, 10}, want: [2]uint64{100, 10}},
@@ -92,7 +93,8 @@ func TestCase76_ConnectionsOfFirewalls(t *testing.T) {
 					items := []item{el(8, ip("10.0.0.5")), el(12, ip("198.51.100.20")), el(7, u16(port)),
 						el(11, u16(443)), el(4, u8(6)), el(10, u16(3)), el(14, u16(4)), el(233, u8(one.event)),
 						el(323, u64(uint64(at))), el(152, u64(uint64(at-10_000*int64(n+1)))),
-						el(231, width(one.bytes[0], max(one.width, 4))), el(232, width(one.bytes[1], max(one.width, 4)))}
+						el(231, width(one.bytes[0], max(one.width, 4))),
+						el(232, width(one.bytes[1], max(one.width, 4)))}
 					id := max(one.template, 256)
 					head := header{exportS: exportS, uptime: testUptime, sequence: uint32(n)}
 					data := []([]byte){set(setTemplateIPFIX, templateOf(id, items...)), set(id, dataOf(items...))}

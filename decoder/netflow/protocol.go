@@ -2,8 +2,8 @@ package netflow
 
 import "github.com/metranova/flow-collector/decoder/flow"
 
-// impliedProtocol returns the IP protocol of a template that has no IE 4, but elements of one protocol only: the ports of
-// UDP or TCP (IE 180-183), or ICMP's type and code (IE 32, 139, 176-179) and no ports. softflowd 1.0.0 has such
+// impliedProtocol returns the IP protocol of a template that has no IE 4, but elements of one protocol only: the ports
+// of UDP or TCP (IE 180-183), or ICMP's type and code (IE 32, 139, 176-179) and no ports. softflowd 1.0.0 has such
 // templates. Of elements for ICMP and ICMPv6 the last one counts here; the flow's addresses decide. 0: it is unknown.
 func impliedProtocol(all []step, used *places) (protocol uint8) {
 	if used[opProtocol] > 0 {
@@ -23,7 +23,8 @@ func impliedProtocol(all []step, used *places) (protocol uint8) {
 	return protocol
 }
 
-// finishProtocol sets the protocol that a template without an element for it implies. ICMP is that of the flow's family.
+// finishProtocol sets the protocol that a template without an element for it implies. ICMP is that of the flow's
+// family.
 func finishProtocol(t *template, r *flow.Record) {
 	r.IPProtocol = t.protocol
 	switch {

@@ -17,7 +17,8 @@ const (
 )
 
 const (
-	estimatedTime = possibleTime + 1 + iota // from a duration, with the export time as the end: any other form is better
+	// From a duration, with the export time as the end: any other form is better.
+	estimatedTime = possibleTime + 1 + iota
 	observedTime
 	secondsTime
 	uptimeTime

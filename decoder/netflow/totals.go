@@ -109,7 +109,8 @@ func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have 
 	s.read(exporter.TotalsRepeated)
 }
 
-// since returns what a total counted since it had a value. A counter of 32 bits may have wrapped. ok is false if it fell.
+// since returns what a total counted since it had a value. A counter of 32 bits may have wrapped. ok is false if it
+// fell.
 func (c *counter) since(was uint64) (more uint64, ok bool) {
 	switch {
 	case c.n >= was:

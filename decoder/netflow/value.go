@@ -167,10 +167,10 @@ const tenYearsMs = 10 * 365 * 24 * 3600 * 1000
 // nearMs is how long before the export time a time may be to be taken for one in another unit than its element's.
 const nearMs = 60 * dayMs
 
-// millis converts a time stamp to Unix milliseconds, and reports whether that is a possible time. Some exporters mix up
-// the units, and send seconds in IE 152 and 153 or milliseconds in 150 and 151. If a time is impossible in its own unit,
-// and close to the export time in another, it is of that unit. An uptime in milliseconds can be taken for seconds during
-// one hour in 49 days only.
+// millis converts a time stamp to Unix milliseconds, and reports whether that is a possible time. Some exporters mix
+// up the units, and send seconds in IE 152 and 153 or milliseconds in 150 and 151. If a time is impossible in its own
+// unit, and close to the export time in another, it is of that unit. An uptime in milliseconds can be taken for seconds
+// during one hour in 49 days only.
 func (c *context) millis(form uint8, b []byte) (ms int64, possible bool) {
 	ms = c.ownUnit(form, b)
 	if c.possible(ms) {
