@@ -25,20 +25,22 @@ func TestChoice_Parts(t *testing.T) {
 		want                string
 	}{
 		"days in the middle": {"src_as_id", "11-01 06:00", "11-30 12:00", 6 * time.Hour, nil,
-			"1h 11-01 06:00 11-02 00:00 11-30 00:00 11-30 12:00, 1d 11-02 00:00 11-30 00:00"},
+			"all_src_as_6h 11-01 06:00 11-02 00:00 11-30 00:00 11-30 12:00, all_src_as_1d 11-02 00:00 11-30 00:00"},
 		"hours in the middle": {"src_as_id", "11-30 01:15", "11-30 04:15", 15 * time.Minute, nil,
-			"5m 11-30 01:15 11-30 02:00 11-30 04:00 11-30 04:15, 1h 11-30 02:00 11-30 04:00"},
+			"edge_src_as_5m 11-30 01:15 11-30 02:00 11-30 04:00 11-30 04:15, " +
+				"edge_src_as_1h 11-30 02:00 11-30 04:00"},
 		"all three": {"src_as_id", "11-28 23:45", "11-30 00:15", 15 * time.Minute, nil,
-			"5m 11-28 23:45 11-29 00:00 11-30 00:00 11-30 00:15, 1d 11-29 00:00 11-30 00:00"},
+			"edge_src_as_5m 11-28 23:45 11-29 00:00 11-30 00:00 11-30 00:15, " +
+				"edge_src_as_1d 11-29 00:00 11-30 00:00"},
 		"whole days": {"src_as_id", "11-28 00:00", "11-30 00:00", time.Hour, nil,
-			"1d 11-28 00:00 11-30 00:00"},
+			"all_src_as_1d 11-28 00:00 11-30 00:00"},
 		"less than an hour": {"src_as_id", "11-30 01:15", "11-30 02:15", 5 * time.Minute, nil,
-			"5m 11-30 01:15 11-30 02:15"},
+			"edge_src_as_5m 11-30 01:15 11-30 02:15"},
 		"days are not complete": {"src_as_id", "11-01 06:00", "11-30 12:00", 6 * time.Hour, func(s *Source) {
 			if s.Step == 24*time.Hour {
 				s.From = at("11-02 00:01")
 			}
-		}, "1h 11-01 06:00 11-30 12:00"},
+		}, "all_src_as_6h 11-01 06:00 11-30 12:00"},
 		"rows": {"src_ip", "11-01 06:00", "11-30 12:00", 6 * time.Hour, nil, "data_flow 11-01 06:00 11-30 12:00"},
 	} {
 		sources := s.Sources()
@@ -51,7 +53,7 @@ func TestChoice_Parts(t *testing.T) {
 		choice := Choose(q, sources, now)
 		var parts []string
 		for _, p := range choice.Parts(sources, now) {
-			text := strings.TrimPrefix(p.Table, "rollup_edge_src_as_")
+			text := strings.TrimPrefix(p.Table, "rollup_")
 			for _, r := range p.Ranges {
 				text += fmt.Sprint(" ", r[0].Format("01-02 15:04"), " ", r[1].Format("01-02 15:04"))
 			}

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -292,7 +293,7 @@ func TestOffers_indexes(t *testing.T) {
 	}
 	plan := ask(t, conn, "SELECT * FROM (EXPLAIN indexes = 1 "+
 		"SELECT src_as_id FROM golden.data_flow WHERE bit_count >= 2000)")
-	if !strings.Contains(plan, "bit_count_largest") || !strings.Contains(plan, "Granules: 1/12") {
+	if !strings.Contains(plan, "bit_count_largest") || !regexp.MustCompile(`Granules: 1/[1-9]\d`).MatchString(plan) {
 		t.Errorf("the index is not used:\n%s", plan)
 	}
 }
