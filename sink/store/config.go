@@ -39,8 +39,8 @@ func (o Options) serverSettings() map[string]string {
 		// engine's default is 10 MiB.
 		"merge_tree.min_bytes_for_wide_part": fmt.Sprint(100 << 20),
 		// A merge has a granule of each of its parts in memory, of 8192 rows or of so many bytes; the engine's default
-		// is 10 MiB. Rows of which each value is random take some 600 bytes.
-		"merge_tree.index_granularity_bytes": fmt.Sprint(1 << 20),
+		// is 10 MiB. Rows of which each value is random take some 600 bytes. With 1 MiB inserts took a fifth more time.
+		"merge_tree.index_granularity_bytes": fmt.Sprint(2 << 20),
 	}
 	if n := reserve(o.Path); n > 0 {
 		settings["storage_configuration.disks.default.keep_free_space_bytes"] = fmt.Sprint(n)
