@@ -84,7 +84,7 @@ func genOptions(c *cli.Command) (gen.Options, error) {
 		Zipf: c.Float64("zipf"),
 		IPv6: c.Float64("ipv6"), Fields: c.Int("fields"), Exporters: c.Int("exporters"), Sampling: c.Uint32("sampling"),
 		Homed: c.Bool("homed"), PerDatagram: c.Int("per-datagram"), TemplateEvery: c.Int("template-every"),
-		Rate: c.Float64("clock"),
+		Rate:  c.Float64("clock"),
 		Start: time.Now().UTC(),
 	}, err
 }
