@@ -13,7 +13,7 @@ const (
 
 // subtractUpdates converts the counters of a connection that ended to what was not counted before. Firewalls (Cisco ASA
 // and FTD) count in each update since the one before, and at the end of a connection all that it had, next to a last
-// update. An update that is received behind the end is included in it. have are the record's counters.
+// update. An update that is received after the end is included in it. have are the record's counters.
 func (d *Decoder) subtractUpdates(r *flow.Record, w *raw, s *session, c *context, have *[4]*counter) {
 	if r.FirewallEvent != connectionUpdated && r.FirewallEvent != connectionDeleted {
 		return

@@ -42,18 +42,16 @@ func (w *usual) setEnd(ms int64, form uint8) {
 }
 
 // takeStart and takeEnd store a time that was sent in a form, and is possible or not.
-func (w *usual) takeStart(form uint8, ms int64, possible bool) {
-	if !possible {
-		form -= possibleTime
-	}
-	w.setStart(ms, form)
-}
+func (w *usual) takeStart(form uint8, ms int64, possible bool) { w.setStart(ms, rank(form, possible)) }
 
-func (w *usual) takeEnd(form uint8, ms int64, possible bool) {
-	if !possible {
-		form -= possibleTime
+func (w *usual) takeEnd(form uint8, ms int64, possible bool) { w.setEnd(ms, rank(form, possible)) }
+
+// rank returns the form, or the one of an impossible time.
+func rank(form uint8, possible bool) uint8 {
+	if possible {
+		return form
 	}
-	w.setEnd(ms, form)
+	return form - possibleTime
 }
 
 const (

@@ -68,17 +68,18 @@ func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have 
 	if !ok || !r.Sent(flow.End) || s.totalsAreDeltas {
 		return
 	}
-	tag := d.flowTotals().tag(r, s, start, r.TemplateID)
-	entry, known := d.totals.of(s.source.addr).flows[tag]
+	t := d.flowTotals()
+	tag := t.tag(r, s, start, r.TemplateID)
+	own := t.of(s.source.addr).flows
+	entry, known := own[tag]
 	if !known {
 		entry = total{endMs: r.EndMs, seen: c.received}
 		for i, counter := range have {
 			entry.counts[i] = counter.n
 		}
-		d.totals.keep(s, tag, entry)
+		t.keep(s, tag, entry)
 		return
 	}
-	own := d.totals.of(s.source.addr).flows
 	entry.seen = c.received
 	if r.EndMs == entry.endMs {
 		own[tag] = entry

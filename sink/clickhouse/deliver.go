@@ -147,7 +147,7 @@ func (w *Writer) failed(ins *Insert, err error) sink.Class {
 // isWhole reports whether the insert's blocks can be read to their end.
 func isWhole(ins *Insert) bool {
 	if err := ins.load(); err != nil {
-		return true // that it is not was not seen
+		return true // the disk is at fault, and nothing says that the blocks are
 	}
 	rows, err := native.Rows(ins.whole())
 	return err == nil && rows == ins.Rows

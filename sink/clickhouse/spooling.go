@@ -216,8 +216,7 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 	}
 	if errors.Is(err, errNotRead) {
 		w.counters.retried(ins)
-		w.log.notRead(ins, err)
-		s.giveBack(ins, w.options.ConfigurationRetry)
+		s.leaveUnread(ins, err)
 		return
 	}
 	class := w.failed(ins, err)
@@ -228,8 +227,7 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 	}
 	if class == sink.Permanent || s.tooLate(ins, class, err) {
 		if err := ins.load(); err != nil {
-			w.log.notRead(ins, err)
-			s.giveBack(ins, w.options.ConfigurationRetry)
+			s.leaveUnread(ins, err)
 			return
 		}
 		s.forget(ins)
@@ -261,6 +259,12 @@ func (s *spooling) remember(ins *Insert) {
 		return
 	}
 	ins.entry = e
+}
+
+// leaveUnread leaves an insert on disk that could not be read. Another attempt may read it.
+func (s *spooling) leaveUnread(ins *Insert, err error) {
+	s.w.log.notRead(ins, err)
+	s.giveBack(ins, s.w.options.ConfigurationRetry)
 }
 
 // giveBack ends an attempt: the insert waits on disk again, and is not tried before the wait is over.

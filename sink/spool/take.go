@@ -14,8 +14,8 @@ func (s *Spool) Ready() int64 { return s.ready.Load() }
 // Done; Return gives it back.
 func (s *Spool) Next() (*Entry, bool) { return s.next((*Entry).Load) }
 
-// NextUnread is Next for entries whose data need not be in memory: it is left on disk, where Open reads it, and Load
-// all of it. It was read once, to be checked.
+// NextUnread is Next without the data, whose checksum is right. It stays on disk, where Open reads it in parts and Load
+// as a whole.
 func (s *Spool) NextUnread() (*Entry, bool) { return s.next(func(*Entry) error { return nil }) }
 
 // Load reads the data of an entry from NextUnread into Data.
