@@ -3,6 +3,7 @@ package connlimit
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"testing"
 )
@@ -45,6 +46,12 @@ func TestLimit(t *testing.T) {
 			[]int{0}},
 		"all peers are busy": {[]step{opened("a"), opened("b"), opened("c"), opened("d"), active(0),
 			active(1), active(2), active(3), opened("e")}, []int{4}},
+		"two peers hold all busy": {[]step{opened("a"), opened("a"), opened("b"), opened("b"), active(0), active(1),
+			active(2), active(3), opened("e"), active(4), opened("f")}, []int{0, 2}},
+		"no peer takes the place of one that has hardly more": {[]step{opened("a"), opened("a"), opened("b"),
+			opened("e"), active(0), active(1), active(2), active(3), opened("b")}, []int{4}},
+		"trusted ones give no place": {[]step{opened("own"), opened("own"), opened("own"), opened("a"), active(0),
+			active(1), active(2), active(3), opened("b")}, []int{4}},
 		"a trusted one is let in": {[]step{opened("a"), opened("b"), opened("c"), opened("d"), active(0),
 			active(1), active(2), active(3), opened("own")}, nil},
 		"trusted ones are not counted": {[]step{opened("own"), opened("own"), opened("own")}, nil},
@@ -88,7 +95,35 @@ func TestAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if name, trusted := Address(conn); name != "127.0.0.1" || trusted {
+	if name, trusted := Address(conn); name != "127.0.0.0/8" || trusted {
 		t.Errorf("%q, trusted %t", name, trusted)
+	}
+}
+
+// from is a connection from an address.
+type from struct {
+	net.Conn
+	address string
+}
+
+func (c from) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.address))
+}
+
+func TestAddress_hosts(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.1:1":          "192.0.2.1/32",
+		"[::ffff:192.0.2.1]:1": "192.0.2.1/32",
+		"127.0.0.1:1":          "127.0.0.0/8",
+		"127.1.2.3:1":          "127.0.0.0/8",
+		"[2001:db8::1]:1":      "2001:db8::/64",
+		"[2001:db8::2:1]:1":    "2001:db8::/64",
+		"[2001:db8:0:1::1]:1":  "2001:db8:0:1::/64",
+		"[fe80::1%eth0]:1":     "fe80::/64",
+		"[::1]:1":              "::/64",
+	} {
+		if name, trusted := Address(from{address: address}); name != want || trusted {
+			t.Errorf("%s: %q, trusted %t, want %s", address, name, trusted, want)
+		}
 	}
 }
