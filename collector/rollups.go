@@ -88,6 +88,9 @@ func listRollups(ctx context.Context, conn driver.Conn, s schema.Settings, out i
 		switch {
 		case f.Unmade:
 			has = "its view is not there yet; a collector that starts makes it"
+		case f.Unclear && !f.Complete:
+			has = fmt.Sprintf("has rows since %s; those before cannot be filled: it was on before, and its view was "+
+				"dropped without collector schema apply", f.Since.UTC().Format(time.DateTime))
 		case !f.Complete:
 			has = fmt.Sprintf("has rows since %s; for those before: collector schema rollups fill",
 				f.Since.UTC().Format(time.DateTime))

@@ -99,7 +99,7 @@ func (t *offered) apply(ctx context.Context, rewrite bool, out io.Writer) error 
 		return t.list(out)
 	}
 	for _, o := range t.offers {
-		if err := schema.Accept(ctx, t.conn, o); err != nil {
+		if err := schema.Accept(ctx, t.conn, &t.settings, o); err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "table %s: %s\n", o.Table, o.Line)

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,6 +46,8 @@ func fillTable() table {
 type Filling struct {
 	Rollup      string
 	Since       time.Time // rows inserted before this time are to be counted; zero: there are none
+	After       time.Time // rows inserted before this time are counted, as it was on before; zero: it was not
+	Unclear     bool      // it was on before, and which rows are counted is not known
 	Hour        time.Time // the hour that was counted last
 	Done, Hours int       // number of hours that are done, and of all
 	Flows       uint64    // flows of Hour
@@ -71,6 +74,11 @@ func fillings(ctx context.Context, conn driver.Conn, s *Settings) ([]Filling, er
 				return nil, err
 			}
 			f.Complete = done[allHours]
+			if done[earlierMark] {
+				if err := s.readCounted(ctx, conn, &f); err != nil {
+					return nil, err
+				}
+			}
 			for hour := range done {
 				if noted(hour.Truncate(time.Hour)).Equal(hour) {
 					f.Done++
@@ -135,6 +143,7 @@ func Fill(ctx context.Context, conn driver.Conn, s Settings, progress func(Filli
 		return fmt.Errorf("the views of rollups %s are not there yet; a collector that starts makes them",
 			strings.Join(unmade, ", "))
 	}
+	var unclear []error
 	for _, f := range fillings {
 		if f.Complete {
 			continue
@@ -147,12 +156,16 @@ func Fill(ctx context.Context, conn driver.Conn, s Settings, progress func(Filli
 				return fmt.Errorf("fill rollup %s: rows from before the columns of countries do not have them, and in "+
 					"replicated tables they are not looked up", r.Name)
 			}
+			if f.Unclear {
+				unclear = append(unclear, s.unclear(&f, &r))
+				continue
+			}
 			if err := s.fill(ctx, conn, &r, f, progress); err != nil {
 				return fmt.Errorf("fill rollup %s: %w", r.Name, err)
 			}
 		}
 	}
-	return nil
+	return errors.Join(unclear...)
 }
 
 func (s *Settings) fill(ctx context.Context, conn driver.Conn, r *Rollup, f Filling, progress func(Filling)) error {
@@ -306,7 +319,13 @@ func (s *Settings) fillTerm(r *Rollup) string {
 }
 
 // before returns the condition for the rows that Fill counts.
-func (f *Filling) before() string { return "insert_time < " + sinceLiteral(f.Since) }
+func (f *Filling) before() string {
+	condition := "insert_time < " + sinceLiteral(f.Since)
+	if f.After.After(allHours) {
+		condition += " AND insert_time >= " + sinceLiteral(f.After)
+	}
+	return condition
+}
 
 // noteFilled records hours in FillTable with one insert, so that either all of them are recorded or none.
 func (s *Settings) noteFilled(ctx context.Context, conn driver.Conn, f *Filling, hours []fillHour) error {

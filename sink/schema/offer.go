@@ -17,7 +17,8 @@ type Offer struct {
 	Table     string
 	Line      string // what changes, and its consequences
 	Statement string
-	Rewrites  bool // parts that are there keep the old form until they are merged or rewritten (Rewrite)
+	Rewrites  bool    // parts that are there keep the old form until they are merged or rewritten (Rewrite)
+	ends      *Rollup // whose finest view the statement drops; nil: it does no such thing
 }
 
 // Offers returns the differences between the existing tables and those that the settings would create, which Apply does
@@ -214,7 +215,12 @@ func SizeOf(ctx context.Context, conn driver.Conn, s *Settings, table string) (S
 }
 
 // Accept makes the change of an offer.
-func Accept(ctx context.Context, conn driver.Conn, o Offer) error {
+func Accept(ctx context.Context, conn driver.Conn, s *Settings, o Offer) error {
+	if o.ends != nil {
+		if err := endRollup(ctx, conn, s, o.ends); err != nil {
+			return err
+		}
+	}
 	if err := conn.Exec(ctx, o.Statement); err != nil {
 		return fmt.Errorf("change table %s: %w", o.Table, err)
 	}

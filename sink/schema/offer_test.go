@@ -51,7 +51,7 @@ func TestOffers(t *testing.T) {
 	if err != nil || before.Rows != 100000 || len(before.Partitions) == 0 {
 		t.Fatalf("size %+v, %v", before, err)
 	}
-	if err := Accept(ctx, conn, o); err != nil {
+	if err := Accept(ctx, conn, &s, o); err != nil {
 		t.Fatal(err)
 	}
 	for _, partition := range before.Partitions {
@@ -86,7 +86,7 @@ func TestOffers_comments(t *testing.T) {
 		if o.Rewrites || !strings.Contains(o.Line, "comments of ") {
 			t.Errorf("offered %+v", o)
 		}
-		if err := Accept(ctx, conn, o); err != nil {
+		if err := Accept(ctx, conn, &s, o); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -135,7 +135,7 @@ func TestOffers_costs(t *testing.T) {
 	if !strings.HasSuffix(offers[0].Statement, " MODIFY SETTING "+strings.Join(want, ", ")) {
 		t.Errorf("the statement is %q, want the settings %q", offers[0].Statement, want)
 	}
-	if err := Accept(ctx, conn, offers[0]); err != nil {
+	if err := Accept(ctx, conn, &s, offers[0]); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(); got != before {
@@ -187,7 +187,7 @@ func TestOffers_pathTypes(t *testing.T) {
 		!strings.Contains(offers[0].Line, "20 s a million rows") {
 		t.Fatalf("offered %+v, %v; want one change of types", offers, err)
 	}
-	if err := Accept(ctx, conn, offers[0]); err != nil {
+	if err := Accept(ctx, conn, &s, offers[0]); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(); got != rows {
@@ -237,7 +237,7 @@ func TestOffers_refTypes(t *testing.T) {
 	if err != nil || len(offers) != 1 || !strings.Contains(offers[0].Line, "device_ref") {
 		t.Fatalf("offered %+v, %v; want dictionaries", offers, err)
 	}
-	if err := Accept(ctx, conn, offers[0]); err != nil {
+	if err := Accept(ctx, conn, &s, offers[0]); err != nil {
 		t.Fatal(err)
 	}
 	altered := types()
@@ -281,7 +281,7 @@ func TestOffers_indexes(t *testing.T) {
 		!strings.Contains(offers[0].Line, "(by bit_count, packet_count)") {
 		t.Fatalf("offered %+v, %v", offers, err)
 	}
-	if err := Accept(ctx, conn, offers[0]); err != nil {
+	if err := Accept(ctx, conn, &s, offers[0]); err != nil {
 		t.Fatal(err)
 	}
 	day := ask(t, conn, "SELECT DISTINCT toYYYYMMDD(start_time) FROM golden.data_flow")

@@ -40,6 +40,7 @@ func plan(s *Settings, have *state) (steps, error) {
 	}
 	all := steps{tables: p.steps}
 	p.steps = nil
+	p.rollupsAgain()
 	for _, v := range s.materializedViews() {
 		p.view(&v)
 	}
@@ -333,7 +334,18 @@ func (p *planner) leftViews() {
 	for _, v := range p.s.materializedViews() {
 		wanted[v.name] = true
 	}
-	for _, name := range sortedKeys(p.have.tables) {
+	names := sortedKeys(p.have.tables)
+	// Those of the finest tables first: the others then have all that these have counted.
+	slices.SortStableFunc(names, func(a, b string) int {
+		switch x, y := rollupOfView(a) != nil, rollupOfView(b) != nil; {
+		case x && !y:
+			return -1
+		case y && !x:
+			return 1
+		}
+		return 0
+	})
+	for _, name := range names {
 		old := p.have.tables[name]
 		if wanted[name] || old.Engine != "MaterializedView" || !strings.HasSuffix(name, viewSuffix) ||
 			!p.isOurs(name, &old) {
@@ -350,6 +362,7 @@ func (p *planner) leftViews() {
 			p.offer(name, "DROP VIEW "+p.s.qualified(name)+p.s.onCluster(),
 				"%s: table %s is not filled any more, and keeps its rows until their TTL", notIn,
 				strings.TrimSuffix(name, viewSuffix))
+			p.offers[len(p.offers)-1].ends = rollupOfView(name)
 		}
 	}
 }

@@ -331,7 +331,7 @@ func TestRollups_turnedOff(t *testing.T) {
 		t.Fatalf("offers %+v, error %v", offers, err)
 	}
 	for _, o := range offers {
-		if err := Accept(t.Context(), conn, o); err != nil {
+		if err := Accept(t.Context(), conn, &s, o); err != nil {
 			t.Error(err)
 		}
 	}

@@ -42,7 +42,8 @@ func (have *state) readRollupsSince(ctx context.Context, conn driver.Conn, s *Se
 	var soon time.Time
 	for _, r := range s.rollups() {
 		name := r.Table(r.Steps[0]) + viewSuffix
-		if old, there := have.tables[name]; there {
+		// One that was about to be dropped counts no rows any more: it is made anew.
+		if old, there := have.tables[name]; there && !untilText.MatchString(old.Select) {
 			if m := sinceText.FindStringSubmatch(old.Select); m != nil {
 				since, err := time.Parse(sinceLayout, m[1])
 				if err != nil {
