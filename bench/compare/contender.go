@@ -7,12 +7,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/clickhouse"
@@ -138,7 +141,7 @@ func (s Setting) serviceWithStore(dir string, port uint16, _ flow.Protocol) (*ex
 	return s.Service(dir, port, address.String())
 }
 
-// countStored asks the store of serviceWithStore.
+// countStored asks the store of serviceWithStore. There are no rows while the collector still makes its tables.
 func countStored(ctx context.Context, dir string) (rows uint64, err error) {
 	address, err := os.ReadFile(filepath.Join(dir, storeFile))
 	if err != nil {
@@ -149,7 +152,12 @@ func countStored(ctx context.Context, dir string) (rows uint64, err error) {
 		return 0, err
 	}
 	defer conn.Close() // what it had to say is read
-	if err := conn.QueryRow(ctx, "SELECT count() FROM data_flow").Scan(&rows); err != nil {
+	const unknownTable = 60
+	err = conn.QueryRow(ctx, "SELECT count() FROM data_flow").Scan(&rows)
+	if e := new(proto.Exception); errors.As(err, &e) && e.Code == unknownTable {
+		return 0, nil
+	}
+	if err != nil {
 		return 0, fmt.Errorf("count the rows of its store: %w", err)
 	}
 	return rows, nil
