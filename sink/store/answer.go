@@ -93,15 +93,12 @@ const (
 	insertPatience = time.Minute     // for 256 KiB of an insert's data
 )
 
-// headPatience is how long a client may take to send a request up to its data.
-const headPatience = 30 * time.Second
+const (
+	headPatience = 30 * time.Second // for a request up to its data, from the time that its head is there
+	restPatience = time.Second      // for what is left of a request that is answered
+)
 
-// expectHead gives the client time for the SQL of its request.
-func (a *answer) expectHead() {
-	http.NewResponseController(a.w).SetReadDeadline(time.Now().Add(headPatience))
-}
-
-// expectNoMore ends that: from now on only the end of the connection is waited for.
+// expectNoMore ends headPatience: from now on only the end of the connection is waited for.
 func (a *answer) expectNoMore() {
 	http.NewResponseController(a.w).SetReadDeadline(time.Time{})
 }

@@ -87,8 +87,12 @@ func (s *server) handler() http.Handler {
 				"method or GET /?query=...\n", r.URL.Path)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		connection := http.NewResponseController(w)
 		// A connection keeps the deadline of the request before.
-		http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		connection.SetWriteDeadline(time.Time{})
+		// Before it answers, net/http reads what the handler has left of a body, for as long as that takes.
+		connection.SetReadDeadline(time.Now().Add(headPatience))
+		defer func() { connection.SetReadDeadline(time.Now().Add(restPatience)) }()
 		if len(r.TransferEncoding) > 0 {
 			// The request may have had a Content-Length too, which net/http drops: what follows on the connection may
 			// have been smuggled past a proxy that went by it (RFC 9112, section 6.3: close after the answer).
@@ -170,7 +174,6 @@ func (s *server) answerQuery(a *answer) error {
 	if !s.ready.Load() {
 		return newException(codeCannotSchedule, "CANNOT_SCHEDULE_TASK", "The store is not open yet")
 	}
-	a.expectHead()
 	q, err := parseRequest(a.r, &s.held, &s.rules)
 	if q != nil {
 		defer q.release()
