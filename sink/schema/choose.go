@@ -195,10 +195,13 @@ func (s *Source) cannot(q *Question) string {
 	if s.Many != "" && !slices.Contains(q.Dimensions, s.Many) {
 		return "counts a flow at each " + s.Many
 	}
+	if s.Step == 0 {
+		return "" // what a condition names that it does not have is an error of the server
+	}
 	if d := s.missing(q.Filters); d != "" {
 		return "has no " + d
 	}
-	if s.Step > 0 && q.Step%s.Step != 0 {
+	if q.Step%s.Step != 0 {
 		return fmt.Sprintf("steps of %s do not make %s", shortDuration(s.Step), shortDuration(q.Step))
 	}
 	return ""

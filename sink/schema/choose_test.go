@@ -167,6 +167,31 @@ func TestChoice_in(t *testing.T) {
 	}
 }
 
+// What a rollup does not have by that name is asked of the rows.
+func TestSettings_FiltersOf(t *testing.T) {
+	s := goldenSettings()
+	for condition, want := range map[string]string{
+		"src_as_id = 3 AND NOT (src_as_id = 4)":           "src_as_id",
+		"`src_as_id` = 3 AND \"dst_as_id\" = 4":           "src_as_id dst_as_id",
+		"toHour(start_time) = 3":                          "start_time",
+		"ext.of_mine = 1":                                 "ext.of_mine",
+		"getSubcolumn(ext, 'of_mine') = 1":                "ext",
+		"data_flow.src_as_id = 3":                         "data_flow.src_as_id",
+		"device_id = 'src_port' /* src_port */ -- dst_ip": "device_id",
+		"protocol = 'it''s src_port' # dst_ip":            "protocol",
+		"-- it's a comment\nsrc_port = 80":                "src_port",
+		"edge OR has(named_scope, 'a.b')":                 "edge named_scope",
+	} {
+		if got := strings.Join(s.FiltersOf(condition), " "); got != want {
+			t.Errorf("%s: %s, want %s", condition, got, want)
+		}
+	}
+	c := Choice{Source: s.Sources()[0]}
+	if got := c.In("\"src_as_id\" = 3 -- src_as_id"); got != "`src_as_id` = 3 -- src_as_id" {
+		t.Errorf("in data_flow it is %s", got)
+	}
+}
+
 func TestSource_Within(t *testing.T) {
 	day := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	const plain = "start_time >= toDateTime(1793491200, 'UTC') AND start_time < toDateTime(1793577600, 'UTC')"

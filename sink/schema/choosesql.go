@@ -3,21 +3,36 @@ package schema
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// words are texts in quotes, which are passed over, and names, of columns among them.
-var words = regexp.MustCompile("'(?:[^'\\\\]|\\\\.|'')*'|`[^`]*`|[A-Za-z_][A-Za-z0-9_.]*")
+// words are comments and texts in quotes, which are passed over, and names, of columns among them.
+var words = regexp.MustCompile(`--[^\n]*|#[ !][^\n]*|(?s:/\*.*?\*/)|` +
+	"'(?:[^'\\\\]|\\\\.|'')*'|`[^`]*`|\"[^\"]*\"|[A-Za-z_][A-Za-z0-9_.]*")
+
+// nameOf is a word without the quotes that a name may have.
+func nameOf(word string) string {
+	for _, quote := range []string{"`", `"`} {
+		if strings.HasPrefix(word, quote) {
+			return strings.Trim(word, quote)
+		}
+	}
+	return word
+}
 
 // FiltersOf are the columns of data_flow and paths of its ext that a condition names, for Question.Filters. The
-// condition is SQL as it would stand in WHERE of a query of data_flow.
+// condition is SQL as it would stand in WHERE of a query of data_flow. start_time is among them: a rollup has the begin
+// of its step there. So are names with dots, such as paths of ext without a type: only data_flow may have them.
 func (s *Settings) FiltersOf(condition string) []string {
 	columns := s.Sources()[0].Columns
-	seen := map[string]bool{}
 	var filters []string
 	for _, word := range words.FindAllString(condition, -1) {
-		if name := strings.Trim(word, "`"); columns[name] != "" && !seen[name] && name != startTime {
-			seen[name] = true
+		name := nameOf(word)
+		if strings.ContainsAny(word[:1], "-#/'") || slices.Contains(filters, name) {
+			continue
+		}
+		if columns[name] != "" || strings.Contains(name, ".") {
 			filters = append(filters, name)
 		}
 	}
@@ -28,7 +43,7 @@ func (s *Settings) FiltersOf(condition string) []string {
 // columns of rollups.
 func (c *Choice) In(expression string) string {
 	return words.ReplaceAllStringFunc(expression, func(word string) string {
-		if column := c.Columns[word]; column != "" {
+		if column := c.Columns[nameOf(word)]; column != "" {
 			return column
 		}
 		return word
@@ -57,7 +72,7 @@ func (c *Choice) SQL(s *Settings, q Question, condition string, limit int) strin
 		where = append(where, "start_time < "+sinceLiteral(c.To))
 	}
 	if condition != "" {
-		where = append(where, "("+c.In(condition)+")")
+		where = append(where, "("+c.In(condition)+"\n)") // it may end with a comment
 	}
 	sql := "SELECT " + strings.Join(columns, ", ") + "\nFROM " + s.qualified(c.Table)
 	if len(where) > 0 {
