@@ -182,6 +182,9 @@ func Fill(ctx context.Context, o Options) error {
 	if err := r.repeat(ctx); err != nil {
 		return err
 	}
+	if err := r.mergeDays(ctx); err != nil {
+		return err
+	}
 	s, err := o.load()
 	if err != nil {
 		return err

@@ -101,3 +101,23 @@ func (r *run) copyDay(ctx context.Context, name, statement string) error {
 	_, err = r.o.note(name, true)
 	return err
 }
+
+// mergeDays merges the flows of each day before yesterday into one part, as the server does by itself a day after the
+// last rows of a day have come.
+func (r *run) mergeDays(ctx context.Context) error {
+	table := schema.Default().Tables.Flow
+	yesterday := r.o.Until.Add(-1).Truncate(day).Add(-day)
+	lines, err := r.store.Ask(ctx, "SELECT partition FROM system.parts WHERE active AND database = currentDatabase() "+
+		"AND table = '"+table+"' AND partition < '"+yesterday.Format("20060102")+"' GROUP BY partition "+
+		"HAVING count() > 1 ORDER BY partition")
+	if err != nil {
+		return err
+	}
+	for _, line := range lines {
+		r.o.Log("merging the flows of %s", line[0])
+		if _, err := r.store.Read(ctx, "OPTIMIZE TABLE "+table+" PARTITION "+line[0]+" FINAL"); err != nil {
+			return fmt.Errorf("merge the flows of %s: %w", line[0], err)
+		}
+	}
+	return nil
+}
