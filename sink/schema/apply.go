@@ -288,9 +288,10 @@ type existing struct {
 }
 
 // hasRows reports whether a table keeps rows and may have some.
-func (e *existing) hasRows() bool {
-	return strings.HasSuffix(e.Engine, "MergeTree") && (e.Rows == nil || *e.Rows > 0)
-}
+func (e *existing) hasRows() bool { return e.hasParts() && (e.Rows == nil || *e.Rows > 0) }
+
+// hasParts reports whether it is a table that keeps rows.
+func (e *existing) hasParts() bool { return strings.HasSuffix(e.Engine, "MergeTree") }
 
 type existingColumn struct {
 	Table   string `ch:"table"`
@@ -332,6 +333,7 @@ func inspect(ctx context.Context, conn driver.Conn, s *Settings) (*state, error)
 		have.tables[c.Table] = t
 	}
 	have.readCountriesLater(s)
+	have.readKept(s)
 	if s.RollupsLater {
 		have.keepMadeRollups(s)
 	}

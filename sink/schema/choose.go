@@ -255,7 +255,8 @@ func shortDuration(d time.Duration) string {
 // Sources are the tables that the settings have: data_flow and the rollups that are on. They are taken as complete and
 // kept for as long as the settings say; ReadSources asks the server.
 func (s *Settings) Sources() []Source {
-	flow := Source{Table: s.Tables.Flow, Columns: map[string]string{}, Kept: s.FlowTTL.Duration(), Shrink: 1}
+	flow := Source{Table: s.Tables.Flow, Columns: map[string]string{},
+		Kept: s.keptIn(s.Tables.Flow, s.FlowTTL), Shrink: 1}
 	for _, c := range FlowColumns() {
 		if !c.MessageOnly && !slices.Contains(s.WithoutColumns, c.Name) {
 			flow.Columns[c.Name] = ident(c.Name)
@@ -276,7 +277,7 @@ func (s *Settings) Sources() []Source {
 	for _, r := range s.rollups() {
 		for _, step := range r.Steps {
 			source := Source{Table: r.Table(step), Set: r.Name, Step: stepDuration(step), Columns: map[string]string{},
-				Kept: s.rollupTTL(step).Duration(), Largest: r.Largest,
+				Kept: s.keptIn(r.Table(step), s.rollupTTL(step)), Largest: r.Largest,
 				Many: r.many(),
 				// Wider steps have as many keys more or less.
 				Shrink: float64(r.Shrink) * float64(stepDuration(step)/stepDuration(r.Steps[0]))}

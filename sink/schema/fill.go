@@ -398,7 +398,8 @@ func ReadSources(ctx context.Context, conn driver.Conn, s Settings) ([]Source, e
 	for _, t := range tables {
 		partitions[t.Name] = t.Partition
 	}
-	return s.sourcesOf(partitions, fillings), nil
+	sources := s.sourcesOf(partitions, fillings)
+	return sources, s.readFirst(ctx, conn, sources)
 }
 
 // sourcesOf returns those of the settings' tables that are there. partitions has the expression of the partitions of

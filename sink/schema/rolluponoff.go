@@ -77,8 +77,8 @@ func (s *Settings) unclear(f *Filling, r *Rollup) error {
 		drops = append(drops, s.qualified(r.Table(step)+viewSuffix), s.qualified(r.Table(step)))
 	}
 	return fmt.Errorf("rollup %s: its tables have rows of flows from before %s, and which ones is not known, as its "+
-		"view was dropped without collector schema apply: nothing is filled, they could count twice. To have it count all "+
-		"rows of %s anew: DROP TABLE %s%s, restart the collector, and call this again", r.Name,
+		"view was dropped without collector schema apply: nothing is filled, they could count twice. To have it "+
+		"count all rows of %s anew: DROP TABLE %s%s, restart the collector, and call this again", r.Name,
 		f.Since.UTC().Format(time.DateTime), s.Tables.Flow, strings.Join(drops, ", "), s.onCluster())
 }
 

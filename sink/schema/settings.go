@@ -87,6 +87,10 @@ type Settings struct {
 	// RollupsFilled are those of them that have the earlier rows too; Apply fills it in.
 	RollupsFilled map[string]bool
 
+	// Kept is for how long tables that are there keep rows, by name, 0 for good: TTLs of the settings that differ are
+	// for the operator to apply. Apply fills it in.
+	Kept map[string]time.Duration
+
 	// CountriesLater says that rows of data_flow may be from before the columns of countries, which Fill looks up;
 	// Apply fills it in.
 	CountriesLater bool

@@ -218,9 +218,9 @@ func between(begin, end string) string {
 // data_flow: a query cannot see where the rows of such a table end. Aggregates are kept for years: of these it reads
 // ranges that begin before the table's rows, which the condition leaves out.
 func (s *Settings) sumsUse(r *summed, step string) (condition string, use bool) {
-	kept, rows := s.rollupTTL(step).Duration(), s.FlowTTL.Duration()
+	kept, rows := s.keptIn(r.Table(step), s.rollupTTL(step)), s.keptIn(s.Tables.Flow, s.FlowTTL)
 	if r.base != nil {
-		rows = r.base.TTL.Duration()
+		rows = s.keptIn(r.base.Table, r.base.TTL)
 	}
 	switch {
 	case kept == 0 || rows > 0 && kept >= rows:
