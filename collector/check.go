@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/metranova/flow-collector/collector/check"
+	"github.com/metranova/flow-collector/collector/commandline"
 )
 
 func checkCommand() *cli.Command {
@@ -31,11 +32,11 @@ the settings, metadata records, and what run would change in existing tables.
 			if ofService {
 				o.User = check.ServiceUser()
 			}
-			if err := check.Run(ctx, cfg, problems, o, os.Stdout); errors.Is(err, check.ErrProblems) {
+			err := check.Run(ctx, cfg, problems, o, commandline.PlainTerminal(os.Stdout))
+			if errors.Is(err, check.ErrProblems) {
 				return errReported // each was printed
-			} else {
-				return err
 			}
+			return err
 		},
 	}
 }

@@ -86,7 +86,7 @@ no difference, or only what this collector does better on purpose; 1: there are 
 			if err != nil {
 				return err
 			}
-			if err := o.print(report, os.Stdout); err != nil {
+			if err := o.print(report, commandline.PlainTerminal(os.Stdout)); err != nil {
 				return err
 			}
 			if report.Unexplained() > 0 {

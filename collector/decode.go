@@ -43,8 +43,8 @@ on standard error.
 			if c.Args().Len() == 0 {
 				return commandline.Usage("no capture given: collector decode FILE.pcap")
 			}
-			return decodeFiles(c.Args().Slice(), c.String("format"), c.Bool("stats"), c.Bool("decapsulate"), os.Stdout,
-				os.Stderr)
+			return decodeFiles(c.Args().Slice(), c.String("format"), c.Bool("stats"), c.Bool("decapsulate"),
+				commandline.PlainTerminal(os.Stdout), os.Stderr)
 		},
 	}
 }

@@ -38,7 +38,7 @@ begin, and copy the files to metadata.dir. Files that are there are not overwrit
 			if err != nil {
 				return err
 			}
-			return draftMetadata(ctx, cfg, c.String("dir"), int(c.Int("days")), os.Stdout)
+			return draftMetadata(ctx, cfg, c.String("dir"), int(c.Int("days")), commandline.PlainTerminal(os.Stdout))
 		},
 	}
 }

@@ -101,7 +101,7 @@ func runExplore(ctx context.Context, c *cli.Command) (err error) {
 	case err != nil:
 		return err
 	case write != nil:
-		return write(os.Stdout, a)
+		return write(commandline.PlainTerminal(os.Stdout), a)
 	case a.Empty():
 		why, err := explorer.Nothing(ctx, a)
 		if err != nil {
@@ -109,7 +109,7 @@ func runExplore(ctx context.Context, c *cli.Command) (err error) {
 		}
 		fmt.Println(why.Text)
 	}
-	return a.Print(os.Stdout)
+	return a.Print(commandline.PlainTerminal(os.Stdout))
 }
 
 // exportOf is what writes the answer for programs, if a flag asks for that; nil: it is printed for people.

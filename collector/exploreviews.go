@@ -35,7 +35,7 @@ func exploreViewsCommand() *cli.Command {
 				return commandline.Usage("explore views takes no argument %q: save, delete, export and import do",
 					args[0])
 			}
-			return listViews(f, os.Stdout)
+			return listViews(f, commandline.PlainTerminal(os.Stdout))
 		})
 	list.Description = `Views that were saved under a name, on the page /explore or here. Without a further word the ` +
 		`command lists them.

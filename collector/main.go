@@ -21,7 +21,8 @@ var version = "unknown"
 var errReported = errors.New("already reported")
 
 func main() {
-	if status := commandline.Run(context.Background(), root(), os.Args, os.Stderr, errReported); status != 0 {
+	if status := commandline.Run(context.Background(), root(), os.Args, commandline.PlainTerminal(os.Stderr),
+		errReported); status != 0 {
 		os.Exit(status)
 	}
 }

@@ -87,7 +87,7 @@ stay.
 					if err != nil {
 						return err
 					}
-					return forgetMetadata(ctx, cfg, c.Args().First(), os.Stdout)
+					return forgetMetadata(ctx, cfg, c.Args().First(), commandline.PlainTerminal(os.Stdout))
 				},
 			},
 			{
@@ -106,7 +106,7 @@ stay.
 					if err != nil {
 						return err
 					}
-					return showMetadata(ctx, cfg, c.Args().Slice(), os.Stdout)
+					return showMetadata(ctx, cfg, c.Args().Slice(), commandline.PlainTerminal(os.Stdout))
 				},
 			},
 		},
@@ -129,7 +129,8 @@ func loadMetadata(ctx context.Context, cfg *config.Config, names, files []string
 	defer done()
 	loader := metadata.NewLoader(conn, settings)
 	loader.ForceUpdate, loader.AllowShrink = cfg.Metadata.ForceUpdate, allowShrink
-	loader.Report = func(p record.Problem) { fmt.Fprintln(os.Stderr, "left out:", p) }
+	problems := commandline.PlainTerminal(os.Stderr)
+	loader.Report = func(p record.Problem) { fmt.Fprintln(problems, "left out:", p) }
 	var errs []error
 	for _, from := range sources {
 		fmt.Fprintf(os.Stderr, "reading %s ...\n", from.Name)

@@ -45,12 +45,12 @@ func quarantineCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return listQuarantine(cfg.Quarantine.Path, os.Stdout)
+			return listQuarantine(cfg.Quarantine.Path, commandline.PlainTerminal(os.Stdout))
 		},
 		Commands: []*cli.Command{{
 			Name: "show", Usage: "print the rows as JSON, a line each", ArgsUsage: "FILE...", Flags: configFlags(),
 			Action: func(_ context.Context, c *cli.Command) error {
-				return showQuarantine(c.Args().Slice(), os.Stdout)
+				return showQuarantine(c.Args().Slice(), commandline.PlainTerminal(os.Stdout))
 			},
 		}, {
 			Name: "insert", Usage: "insert the rows again, and delete the files of which all rows went in",
@@ -66,7 +66,8 @@ sent without an answer may be stored: they are sent again within 15 minutes, whi
 				if err != nil {
 					return err
 				}
-				return insertQuarantine(ctx, cfg, c.Args().Slice(), c.Bool("again"), os.Stdout)
+				return insertQuarantine(ctx, cfg, c.Args().Slice(), c.Bool("again"),
+					commandline.PlainTerminal(os.Stdout))
 			},
 		}},
 	}

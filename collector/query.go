@@ -48,10 +48,11 @@ Several statements have semicolons between them, and their results follow each o
 			if err != nil {
 				return err
 			}
+			out := commandline.PlainTerminal(os.Stdout)
 			if c.Bool("write") {
-				return setup.Query(ctx, cfg, sql, c.String("format"), os.Stdout)
+				return setup.Query(ctx, cfg, sql, c.String("format"), out)
 			}
-			if err = setup.Read(ctx, cfg, sql, c.String("format"), os.Stdout); errors.Is(err, setup.ErrReadOnly) {
+			if err = setup.Read(ctx, cfg, sql, c.String("format"), out); errors.Is(err, setup.ErrReadOnly) {
 				return fmt.Errorf("query: %w: --write runs it", err)
 			}
 			return err
@@ -68,7 +69,7 @@ func runRollupQuery(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	r := rollupQueryOf(c)
-	return r.run(ctx, cfg, c.String("format"), os.Stdout, os.Stderr)
+	return r.run(ctx, cfg, c.String("format"), commandline.PlainTerminal(os.Stdout), os.Stderr)
 }
 
 // queryText is the argument, or what comes on standard input for "-".

@@ -34,6 +34,9 @@ func TestQuery(t *testing.T) {
 				"└───────────┘\n\n┌─b─┐\n│ 2 │\n└───┘\n"},
 		{"what stands behind an INSERT", "CREATE TABLE i (x String) ENGINE = Memory; INSERT INTO i VALUES ('a;'); " +
 			"INSERT INTO i VALUES ('b'); SELECT arrayStringConcat(arraySort(groupArray(x))) FROM i", "TSV", "a;b\n"},
+		{"an escape sequence for people", "SELECT 'a\\x1b]0;b\\x07' AS x", "PrettySpaceNoEscapes",
+			" x   \n\n a?]0;b? \n"},
+		{"an escape sequence for programs", "SELECT 'a\\x1b]0;b\\x07' AS x", "TSV", "a\x1b]0;b\x07\n"},
 		{"a statement without a result", "CREATE TABLE t (x UInt8) ENGINE = Memory", "TSV", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -146,14 +146,14 @@ func show[T any](ctx context.Context, server, path string, asJSON bool, write fu
 		return err
 	}
 	if asJSON {
-		_, err = os.Stdout.Write(text)
+		_, err = commandline.PlainTerminal(os.Stdout).Write(text)
 		return err
 	}
 	var answer T
 	if err := json.Unmarshal(text, &answer); err != nil {
 		return fmt.Errorf("what the collector says of its routes: %w", err)
 	}
-	return write(os.Stdout, &answer)
+	return write(commandline.PlainTerminal(os.Stdout), &answer)
 }
 
 // writeAnswer prints the routes to an address.

@@ -35,7 +35,7 @@ what would change, with the statements; nothing is changed.
 			if err != nil {
 				return err
 			}
-			return withOffers(ctx, cfg, func(t *offered) error { return t.list(os.Stdout) })
+			return withOffers(ctx, cfg, func(t *offered) error { return t.list(commandline.PlainTerminal(os.Stdout)) })
 		},
 		Commands: []*cli.Command{rollupsCommand(), {
 			Name: "apply", Usage: "do what the list says", Flags: append(configFlags(), &cli.BoolFlag{Name: "rewrite",

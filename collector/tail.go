@@ -46,7 +46,8 @@ Names of AS, organizations, countries, applications and circuits are in tables: 
 			}
 			ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			t := &tailing{out: os.Stdout, json: c.Bool("json"), most: int(c.Int("count"))}
+			t := &tailing{out: commandline.PlainTerminal(os.Stdout), json: c.Bool("json"),
+				most: int(c.Int("count"))}
 			err = tap.Read(ctx, tap.SocketPath(cfg.Metadata.CacheDir), strings.Join(c.Args().Slice(), " "), t.record,
 				func(n uint64) { fmt.Fprintln(os.Stderr, commandline.Count(n, "record"), "left out") })
 			if errors.Is(err, errEnough) {

@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
@@ -92,6 +93,7 @@ func statement(ctx context.Context, conn driver.Conn, sql, format string, below 
 	forPeople := strings.HasPrefix(format, "Pretty")
 	if forPeople { // programs get what the table has
 		sql = plainAddresses(ctx, conn, sql)
+		out = commandline.Plain(out) // names come from exporters and feeds
 	}
 	result, err := conn.QueryFormat(ctx, format, sql)
 	if err != nil {
