@@ -72,6 +72,43 @@ func TestTablesAreCounted(t *testing.T) {
 	}
 }
 
+// A router that comes with a table of a VPN and goes again, as a peer that a router reports by BMP may do as often as it
+// likes, leaves the memory that is counted as it was.
+func TestTablesOfRemovedRoutersAreCountedOnce(t *testing.T) {
+	r := newRIB(t, Options{})
+	flap := func() {
+		s := r.Router("r", true).NewSource(0)
+		s.Begin()
+		for rd := range route.RD(3) { // the first is of the global table
+			b := newBatch()
+			c := route.Change{Prefix: route.PrefixFrom(netip.MustParsePrefix("10.0.0.0/8")), RD: rd,
+				Bundle: b.AddBundle(r.Hasher().Sum(label(1)), label(1))}
+			if rd != 0 {
+				c.Class = route.VPN
+			}
+			b.Changes = append(b.Changes, c)
+			if _, _, err := s.Apply(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Remove()
+		for r.Sweeping() {
+			r.Work(1 << 16)
+		}
+		for range 3 {
+			r.Publish()
+		}
+	}
+	flap()
+	before := r.Stats().Bytes
+	for range 10 {
+		flap()
+	}
+	if after := r.Stats(); after.Bytes != before || after.Routes != 0 || len(r.Routers()) != 0 {
+		t.Errorf("%d bytes before, then %+v", before, after)
+	}
+}
+
 // Short prefixes cover much, so that each takes long to add and to remove. They stay, so that it is done once.
 func TestShortPrefixesStay(t *testing.T) {
 	r := newRIB(t, Options{})

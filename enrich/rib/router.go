@@ -110,8 +110,10 @@ func (x *Router) table(k tableKey) (*Table, error) {
 	return t, nil
 }
 
-// dropTables gives back the memory of the last n tables.
-func (x *Router) dropTables(n int) {
-	x.count -= n
-	x.rib.budget.used -= int64(n) * tableBytes
+// dropTable removes a table, and gives back its memory if the router still has it.
+func (x *Router) dropTable(t *Table) {
+	if x.tables.CompareAndDelete(tableKey{t.Class, t.RD}, t) {
+		x.count--
+		x.rib.budget.used -= tableBytes
+	}
 }

@@ -285,10 +285,8 @@ func (t *Table) empty() bool { return t.best[0].Load() == nil && t.best[1].Load(
 // removeEmpty removes tables of VRFs without routes. Otherwise a peer could fill the memory with VRFs.
 func (r *RIB) removeEmpty() {
 	for _, t := range r.emptied {
-		k := tableKey{t.Class, t.RD}
-		if t.empty() && t.Router.Table(k.class, k.rd) == t {
-			t.Router.tables.Delete(k)
-			t.Router.dropTables(1)
+		if t.empty() && t.Router.Table(t.Class, t.RD) == t {
+			t.Router.dropTable(t)
 			for _, s := range t.Router.sources {
 				s.lastTable = nil
 			}

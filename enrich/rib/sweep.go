@@ -115,7 +115,10 @@ func (s *Source) finish() {
 		return
 	}
 	if all := *r.routers.Load(); all[x.Name] == x {
-		x.dropTables(x.count)
+		x.Tables(func(t *Table) bool { // those of VRFs may be in emptied too
+			x.dropTable(t)
+			return true
+		})
 		all = maps.Clone(all)
 		delete(all, x.Name)
 		r.routers.Store(&all)
