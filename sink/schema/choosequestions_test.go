@@ -23,7 +23,8 @@ func questionConditions() []string {
 		"dst_validation != 'valid' AND invalid_prefix = ''", "invalid_as_id = 3", "route_router = 'r0'",
 		"ext.rpki_dst = 'valid'", "ext.bgp_source = 'bgp'", "ext.bgp_community[1] = '1:2'", "bit_count > 5000000",
 		"toHour(start_time) = 3", "start_time >= toDateTime('2026-02-01 07:13:11', 'UTC')", "`src_as_id` = 3",
-		`"src_as_id" = 3`, "data_flow.src_as_id = 3", "device_id LIKE 'r%' /* src_port */", "src_as_id = 3 -- it's",
+		`"src_as_id" = 3`, "data_flow.src_as_id = 3",
+		"device_id LIKE 'r%' /* src_port */", "src_as_id = 3 -- it's",
 		"sampling_rate IS NULL", "flow_type = 'netflow'",
 	}
 }
@@ -49,8 +50,8 @@ func randomQuestion(random *rand.Rand, first time.Time) Question {
 		q.From = first.Truncate(24 * time.Hour)
 		q.To = q.From.Add(5 * 24 * time.Hour)
 	}
-	steps := []time.Duration{0, time.Minute, 7 * time.Minute, 90 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour,
-		7 * 24 * time.Hour}
+	steps := []time.Duration{0, time.Minute, 7 * time.Minute, 90 * time.Minute, time.Hour, 6 * time.Hour,
+		24 * time.Hour, 7 * 24 * time.Hour}
 	q.Step = steps[random.IntN(len(steps))]
 	return q
 }
