@@ -173,6 +173,15 @@ func (t *archiver) export(ctx context.Context, day time.Time, dir string) error 
 		fmt.Fprintf(t.out, "%s: %s, %d MB (%d of %d)\n", f.Name, commandline.Count(f.Rows, "row"), f.Bytes>>20, i+1,
 			len(slices))
 	}
+	rows, _, size := a.sums()
+	now, err := schema.CountRows(ctx, t.conn, &t.settings, a.Table, day, day.Add(24*time.Hour))
+	if err != nil {
+		return err
+	}
+	if now != rows {
+		return fmt.Errorf("%s had %d rows of %s, and has %d now: rows came or went meanwhile, so the files may not have "+
+			"what a manifest would say; export the day again", a.Table, rows, a.Day, now)
+	}
 	text, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
@@ -180,7 +189,6 @@ func (t *archiver) export(ctx context.Context, day time.Time, dir string) error 
 	if err := writeWhole(manifest, append(text, '\n')); err != nil {
 		return err
 	}
-	rows, _, size := a.sums()
 	fmt.Fprintf(t.out, "%s of %s, %.1f bytes a row\n", commandline.Count(rows, "row"), a.Day,
 		float64(size)/float64(rows))
 	return nil
@@ -266,15 +274,47 @@ func (t *archiver) load(ctx context.Context, dir, table string) error {
 	if len(left) > 0 {
 		fmt.Fprintf(t.out, "not stored, as %s has no such columns: %s\n", table, strings.Join(left, ", "))
 	}
+	stored := uint64(0)
 	for i, f := range a.Files {
-		if err := t.loadFile(ctx, dir, table, columns, &f); err != nil {
+		rows, err := t.loadNew(ctx, dir, table, columns, &f)
+		if err != nil {
 			return fmt.Errorf("file %s: %w", f.Name, err)
 		}
-		fmt.Fprintf(t.out, "%s: %s (%d of %d)\n", f.Name, commandline.Count(f.Rows, "row"), i+1, len(a.Files))
+		already := ""
+		if rows == 0 && f.Rows > 0 {
+			already = ", stored already"
+		}
+		stored += rows
+		fmt.Fprintf(t.out, "%s: %s%s (%d of %d)\n", f.Name, commandline.Count(f.Rows, "row"), already, i+1,
+			len(a.Files))
 	}
-	rows, _, _ := a.sums()
-	fmt.Fprintf(t.out, "%s of %s put into %s\n", commandline.Count(rows, "row"), a.Day, table)
+	fmt.Fprintf(t.out, "%s of %s put into %s\n", commandline.Count(stored, "row"), a.Day, table)
 	return nil
+}
+
+// loadNew stores a file and returns how many of its rows are new in the table. The server leaves out a file that it
+// remembers, whether its rows are there still or not.
+func (t *archiver) loadNew(ctx context.Context, dir, table string, columns []string, f *archiveFile) (uint64, error) {
+	count := func() (uint64, error) {
+		return schema.CountRows(ctx, t.conn, &t.settings, table, time.Unix(f.From, 0), time.Unix(f.To, 0))
+	}
+	before, err := count()
+	if err != nil {
+		return 0, err
+	}
+	if err := t.loadFile(ctx, dir, table, columns, f); err != nil {
+		return 0, err
+	}
+	after, err := count()
+	if err != nil {
+		return 0, err
+	}
+	if after < f.Rows {
+		return 0, fmt.Errorf("%s has %d of its %d rows: they were deleted there, by hand or by a TTL, and the server "+
+			"remembers that the file was stored; DROP TABLE %s, or import with --into another one", table, after,
+			f.Rows, table)
+	}
+	return after - min(before, after), nil
 }
 
 func (t *archiver) loadFile(ctx context.Context, dir, table string, columns []string, f *archiveFile) error {

@@ -72,6 +72,10 @@ func TestExportAndImport(t *testing.T) {
 		}
 		compare()
 	}
+	if got := strings.Count(out.String(), ", stored already ("); got != len(files) ||
+		!strings.Contains(out.String(), "\n0 rows of ") {
+		t.Errorf("of the second time it says %q", out.String())
+	}
 	if !strings.Contains(out.String(), "(1 of ") || !strings.Contains(out.String(), "bytes a row") {
 		t.Errorf("it says %q", out.String())
 	}
@@ -119,6 +123,25 @@ func TestExportAndImport(t *testing.T) {
 		})
 	}
 	compare()
+	if err := conn.Exec(t.Context(), "DELETE FROM "+schema.ArchiveTable+" WHERE 1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := archiver.load(t.Context(), dir, schema.ArchiveTable); err == nil ||
+		!strings.Contains(err.Error(), schema.ArchiveTable+" has 0 of its ") {
+		t.Errorf("after the rows were deleted: error %v", err)
+	}
+	archiver.out = writerFunc(func() error {
+		return conn.Exec(t.Context(), "INSERT INTO data_flow (start_time) VALUES ('"+day.Format(time.DateTime)+"')")
+	})
+	late := filepath.Join(t.TempDir(), "late")
+	if err := archiver.export(t.Context(), day, late); err == nil ||
+		!strings.Contains(err.Error(), "rows came or went meanwhile") {
+		t.Errorf("with rows that come meanwhile: error %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(late, archiveManifest)); err == nil {
+		t.Error("the manifest of an archive that may lack rows is there")
+	}
+	archiver.out = &out
 	if err := os.Remove(filepath.Join(dir, archiveManifest)); err != nil {
 		t.Fatal(err)
 	}
@@ -127,3 +150,8 @@ func TestExportAndImport(t *testing.T) {
 		t.Errorf("without its manifest: error %v", err)
 	}
 }
+
+// writerFunc is called for what is written.
+type writerFunc func() error
+
+func (f writerFunc) Write(p []byte) (int, error) { return len(p), f() }

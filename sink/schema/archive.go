@@ -53,6 +53,16 @@ func TimeSlices(ctx context.Context, conn driver.Conn, s *Settings, from, to tim
 	return all, nil
 }
 
+// CountRows counts the rows of a table with start_time from a time on and before another.
+func CountRows(ctx context.Context, conn driver.Conn, s *Settings, table string, from, to time.Time) (rows uint64,
+	err error) {
+	if err := conn.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM %s WHERE start_time >= %s AND start_time < %s",
+		s.qualified(table), sinceLiteral(from), sinceLiteral(to))).Scan(&rows); err != nil {
+		return 0, fmt.Errorf("count the rows of %s: %w", table, err)
+	}
+	return rows, nil
+}
+
 // ArchiveColumns are the columns of a table that an archive has: those that rows carry, not what the server fills in.
 func ArchiveColumns(ctx context.Context, conn driver.Conn, s *Settings, table string) ([]string, error) {
 	var names []string
