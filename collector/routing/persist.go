@@ -99,7 +99,8 @@ func (s *Station) savedSource(text []byte) *rib.Source {
 
 const savedWhy = "the collector has restarted"
 
-// savedTable adds the table of a saved view, and its router.
+// savedTable adds the table of a saved view, and its router. showSaved publishes it: a router can have thousands of
+// tables, and publishing it looks at all of them.
 func (s *Station) savedTable(d *savedView, now time.Time) *rib.Source {
 	key := bmpRouterKey{d.Address, d.Name}
 	m := s.bmpRouters[key]
@@ -117,8 +118,15 @@ func (s *Station) savedTable(d *savedView, now time.Time) *rib.Source {
 	}
 	t := s.newTable(m, at)
 	t.source.Neighbor = d.PeerID
-	m.publish()
 	return t.source
+}
+
+// showSaved publishes the routers that savedSource has added, and the addresses by which exporters find them.
+func (s *Station) showSaved() {
+	for _, m := range s.bmpRouters {
+		m.publish()
+	}
+	s.updateAddresses()
 }
 
 // mayReport reports whether a BMP router of this address can have a session. A host name of Connect can be any address.
@@ -143,7 +151,7 @@ func (s *Station) load() {
 	var l rib.Loaded
 	if err == nil {
 		defer file.Close()
-		l, err = s.rib.Load(file, s.savedSource, s.updateAddresses)
+		l, err = s.rib.Load(file, s.savedSource, s.showSaved)
 	}
 	if err != nil {
 		s.Log.Warn("the routes saved by the last run cannot be used", zap.String("file", s.File), zap.Error(err))

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/decoder/bmp"
 	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich/rib"
 )
@@ -227,4 +229,27 @@ func FuzzSavedSource(f *testing.F) {
 			t.Fatalf("left: %+v", st)
 		}
 	})
+}
+
+// A saved router with thousands of tables is shown once they are all there, not with each: that looks at all tables.
+func TestRestart_manyTables(t *testing.T) {
+	s := monitoringFrom(t, Options{})
+	address := netip.MustParseAddr("127.0.0.2")
+	s.run(func() {
+		for rd := range uint64(3) {
+			text, err := json.Marshal(savedSource{BMP: &savedView{Address: address, Name: "edge", Type: bmp.RDPeer,
+				RD: rd + 1, Peer: netip.MustParseAddr("192.0.2.1"), View: bmp.InPre}})
+			if err != nil || s.savedSource(text) == nil {
+				t.Errorf("%s is not taken, %v", text, err)
+			}
+		}
+		m := s.bmpRouters[bmpRouterKey{address, "edge"}]
+		if len(m.tables) != 3 || m.shown.Load() != nil {
+			t.Errorf("%d tables, shown before the last one: %t", len(m.tables), m.shown.Load() != nil)
+		}
+		s.showSaved()
+	})
+	if all := s.Stats().BMP.Sessions; len(all) != 1 || all[0].Name != "edge" || !all[0].Restored {
+		t.Errorf("%+v", all)
+	}
 }
