@@ -51,7 +51,12 @@ func Address(c net.Conn) (name string, trusted bool) {
 	if err != nil {
 		return c.RemoteAddr().String(), false
 	}
-	address := from.Addr().Unmap()
+	return Host(from.Addr()).String(), false
+}
+
+// Host is the addresses that count as one client with an address. It is not valid for an address that is not.
+func Host(address netip.Addr) netip.Prefix {
+	address = address.Unmap().WithZone("")
 	bits := address.BitLen()
 	switch {
 	case address.IsLoopback() && address.Is4():
@@ -59,11 +64,8 @@ func Address(c net.Conn) (name string, trusted bool) {
 	case address.Is6():
 		bits = hostBits
 	}
-	prefix, err := address.WithZone("").Prefix(bits)
-	if err != nil {
-		return address.String(), false
-	}
-	return prefix.String(), false
+	host, _ := address.Prefix(bits) // the address has that many bits
+	return host
 }
 
 // Changed is for http.Server.ConnState.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/diskfile"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/sink/connlimit"
 )
 
 // Viewers decides who may see the traffic. With the zero value everyone may. Its fields do not change once it is in
@@ -183,8 +184,8 @@ type Users struct {
 	// asks for several files.
 	known map[[sha256.Size]byte]bool
 	key   [32]byte // of the digests
-	// waiting are guesses that are compared or wait for it, by the client's address.
-	waiting map[netip.Addr]int
+	// waiting are guesses that are compared or wait for it, by the client.
+	waiting map[netip.Prefix]int
 
 	comparing sync.Mutex // held while a guess is compared
 }
@@ -214,7 +215,7 @@ const (
 	mostKnown    = 1_000
 	longPassword = 72 // bcrypt looks at no more
 	mostWaiting  = 16 // guesses
-	waitingOfOne = 4  // of them from one address
+	waitingOfOne = 4  // of them from one client, as connlimit.Host has it
 	maxCost      = 14 // of bcrypt: some seconds a guess
 )
 
@@ -369,24 +370,24 @@ func (u *Users) knows(name, password string, from netip.Addr) (scopes []string, 
 
 // compare compares a password with a hash when it is its turn. mu is held, and released in the meantime.
 func (u *Users) compare(hash []byte, password string, from netip.Addr) (bool, error) {
-	all := 0
+	all, client := 0, connlimit.Host(from)
 	for _, n := range u.waiting {
 		all += n
 	}
-	if all >= mostWaiting || u.waiting[from] >= waitingOfOne {
+	if all >= mostWaiting || u.waiting[client] >= waitingOfOne {
 		return false, errBusy
 	}
 	if u.waiting == nil {
-		u.waiting = map[netip.Addr]int{}
+		u.waiting = map[netip.Prefix]int{}
 	}
-	u.waiting[from]++
+	u.waiting[client]++
 	u.mu.Unlock()
 	u.comparing.Lock()
 	err := bcrypt.CompareHashAndPassword(hash, []byte(password))
 	u.comparing.Unlock()
 	u.mu.Lock()
-	if u.waiting[from]--; u.waiting[from] == 0 {
-		delete(u.waiting, from)
+	if u.waiting[client]--; u.waiting[client] == 0 {
+		delete(u.waiting, client)
 	}
 	return err == nil, nil
 }
