@@ -52,11 +52,16 @@ func (r *RIB) oldest() uint64 {
 	return oldest
 }
 
-// Publish makes changes of IPv6 prefixes visible to readers, starts a new epoch, and frees memory that no reader uses
-// any more. The writer calls it about every 50 ms, and after some thousand changes.
+// Publish makes changes of IPv6 prefixes and of sessions visible to readers, starts a new epoch, and frees memory that
+// no reader uses any more. The writer calls it about every 50 ms, and after some thousand changes.
 func (r *RIB) Publish() {
 	r.removeEmpty()
 	r.removeIdle()
+	for _, x := range r.upPending {
+		x.chooseUp()
+	}
+	clear(r.upPending)
+	r.upPending = r.upPending[:0]
 	epoch := r.epoch.Load()
 	for _, n := range r.tree.publish(epoch, r.oldest()) {
 		r.retire(limboPrefix6, n)

@@ -109,6 +109,46 @@ func TestTablesOfRemovedRoutersAreCountedOnce(t *testing.T) {
 	}
 }
 
+// A session that comes and goes between two publications has no table chosen again: a router can have thousands.
+func TestSessionsCountAtPublish(t *testing.T) {
+	r := newRIB(t, Options{})
+	x := r.Router("r", true)
+	var sources []*Source
+	for rank := range uint8(2) {
+		s := x.NewSource(rank)
+		s.Begin()
+		b := newBatch()
+		add(r, b, netip.MustParsePrefix("10.0.0.0/8"), 0, 1)
+		if _, _, err := s.Apply(b); err != nil {
+			t.Fatal(err)
+		}
+		s.CompleteAll()
+		sources = append(sources, s)
+	}
+	table := x.Table(route.Unicast, 0)
+	expect := func(when string, rank uint8) {
+		t.Helper()
+		if got := table.answering(false); got == nil || got.rank != rank {
+			t.Errorf("%s: %+v answers, want rank %d", when, got, rank)
+		}
+	}
+	r.Publish()
+	expect("both are up", 0)
+	for range 3 {
+		sources[0].End()
+		expect("the first one is down, which is not published", 0)
+		sources[0].Begin()
+	}
+	if n := len(r.upPending); n != 1 {
+		t.Errorf("the router waits %d times", n)
+	}
+	r.Publish()
+	expect("it is up again", 0)
+	sources[0].End()
+	r.Publish()
+	expect("it is down", 1)
+}
+
 // Short prefixes cover much, so that each takes long to add and to remove. They stay, so that it is done once.
 func TestShortPrefixesStay(t *testing.T) {
 	r := newRIB(t, Options{})

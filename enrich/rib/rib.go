@@ -68,7 +68,8 @@ type RIB struct {
 	generation atomic.Uint64
 	sources    sourceList
 	sweeps     []*sweep
-	emptied    []*Table // may have lost their last route
+	emptied    []*Table  // may have lost their last route
+	upPending  []*Router // may have a session of another rank than before
 
 	maxRoutes int64
 	keep      func(*route.Attributes)

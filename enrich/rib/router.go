@@ -19,7 +19,11 @@ type Router struct {
 	count   int      // of tables
 	sources []*Source
 	up      [Ranks]int // number of sources with a session, by rank
-	stale   atomic.Bool
+	// upChosen are the ranks with such a source as of the latest Publish: tables are chosen by them. upPending says
+	// that the router is in RIB.upPending.
+	upChosen  [Ranks]bool
+	upPending bool
+	stale     atomic.Bool
 }
 
 type tableKey struct {
@@ -108,6 +112,24 @@ func (x *Router) table(k tableKey) (*Table, error) {
 	x.tables.Store(k, t)
 	x.rib.generation.Add(1)
 	return t, nil
+}
+
+// chooseUp has all tables of a router chosen again if the ranks with a session are others than at the last time.
+func (x *Router) chooseUp() {
+	var up [Ranks]bool
+	for rank, n := range x.up {
+		up[rank] = n > 0
+	}
+	x.upPending = false
+	if up == x.upChosen {
+		return
+	}
+	x.upChosen = up
+	x.Tables(func(t *Table) bool {
+		t.choose(false)
+		t.choose(true)
+		return true
+	})
 }
 
 // dropTable removes a table, and gives back its memory if the router still has it.

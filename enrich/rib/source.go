@@ -66,12 +66,10 @@ func (s *Source) setUp(up bool) {
 	} else {
 		x.up[s.Rank]--
 	}
-	if x.up[s.Rank] <= 1 { // from or to none
-		x.Tables(func(t *Table) bool {
-			t.choose(false)
-			t.choose(true)
-			return true
-		})
+	// A router can have thousands of tables, and a peer that comes and goes: they are chosen at the next Publish.
+	if (x.up[s.Rank] > 0) != x.upChosen[s.Rank] && !x.upPending {
+		x.upPending = true
+		x.rib.upPending = append(x.rib.upPending, x)
 	}
 	x.updateStale()
 }

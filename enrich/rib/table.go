@@ -79,7 +79,7 @@ func (t *Table) choose(v6 bool) {
 		merit := 1
 		if x.ready {
 			merit++
-			if t.Router.up[i] > 0 {
+			if t.Router.upChosen[i] {
 				merit++
 			}
 		}
