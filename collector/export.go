@@ -179,8 +179,8 @@ func (t *archiver) export(ctx context.Context, day time.Time, dir string) error 
 		return err
 	}
 	if now != rows {
-		return fmt.Errorf("%s had %d rows of %s, and has %d now: rows came or went meanwhile, so the files may not have "+
-			"what a manifest would say; export the day again", a.Table, rows, a.Day, now)
+		return fmt.Errorf("%s had %d rows of %s, and has %d now: rows came or went meanwhile, so the files may not "+
+			"have what a manifest would say; export the day again", a.Table, rows, a.Day, now)
 	}
 	text, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
