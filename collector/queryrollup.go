@@ -71,7 +71,11 @@ func (r *rollupQuery) question(s *schema.Settings, now time.Time) (schema.Questi
 		q.From = q.To.Add(-last)
 	}
 	if !q.From.Before(q.To) {
-		return q, commandline.Usage("--from is not before --to")
+		return q, commandline.Usage("--from %s is not before --to %s", q.From.UTC().Format(time.DateTime),
+			q.To.UTC().Format(time.DateTime))
+	}
+	if r.top < 0 {
+		return q, commandline.Usage("--top %d is not a number of rows: 0 is all", r.top)
 	}
 	if r.step != "" {
 		step, err := timeSpan(r.step)

@@ -77,11 +77,13 @@ func TestRollupQuery_question(t *testing.T) {
 		"last": {query: rollupQuery{last: "2w"}, from: now.Add(-14 * 24 * time.Hour)},
 		"minutes": {query: rollupQuery{last: "90m", step: "5m"}, from: now.Add(-90 * time.Minute),
 			step: 5 * time.Minute},
-		"from":        {query: rollupQuery{from: now.Add(-time.Hour), last: "1d"}, from: now.Add(-time.Hour)},
-		"no column":   {query: rollupQuery{by: "src_as_id, colour", last: "1d"}, err: "no column colour"},
-		"no time":     {query: rollupQuery{last: "often"}, err: `"often" is not a time`},
-		"no step":     {query: rollupQuery{last: "1d", step: "1.5s"}, err: "--step"},
-		"wrong order": {query: rollupQuery{from: now, to: now.Add(-time.Hour)}, err: "--from is not before --to"},
+		"from":      {query: rollupQuery{from: now.Add(-time.Hour), last: "1d"}, from: now.Add(-time.Hour)},
+		"no column": {query: rollupQuery{by: "src_as_id, colour", last: "1d"}, err: "no column colour"},
+		"no time":   {query: rollupQuery{last: "often"}, err: `"often" is not a time`},
+		"no step":   {query: rollupQuery{last: "1d", step: "1.5s"}, err: "--step"},
+		"wrong order": {query: rollupQuery{from: now, to: now.Add(-time.Hour)},
+			err: "--from 2026-11-29 10:17:30 is not before --to 2026-11-28 10:17:30"},
+		"fewer than none": {query: rollupQuery{last: "1d", top: -1}, err: "--top -1"},
 	} {
 		q, err := c.query.question(&s, now)
 		switch {

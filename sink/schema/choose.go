@@ -198,7 +198,11 @@ func (s *Source) cannot(q *Question) string {
 	if s.Step == 0 {
 		return "" // what a condition names that it does not have is an error of the server
 	}
-	if d := s.missing(q.Filters); d != "" {
+	switch d := s.missing(q.Filters); d {
+	case "":
+	case startTime:
+		return "has steps, not the time of each flow"
+	default:
 		return "has no " + d
 	}
 	if q.Step%s.Step != 0 {

@@ -75,6 +75,9 @@ func TestChoose(t *testing.T) {
 		"of a community": {q: Question{Dimensions: []string{"device_id"}, Filters: []string{Community},
 			From: ago(30 * day), To: now}, want: "data_flow",
 			reasons: []string{"rollup_community_1h (counts a flow at each community)"}},
+		"of some hours of days": {q: Question{Dimensions: []string{"peer_as_id"}, Filters: []string{startTime},
+			From: ago(30 * day), To: now}, want: "data_flow",
+			reasons: []string{"rollup_interface_peer_1d (has steps, not the time of each flow)"}},
 		"of a scope that may be an AS": {q: Question{Dimensions: []string{"device_id"},
 			Filters: []string{"policy_scope"}, From: ago(30 * day), To: now}, want: "data_flow"},
 	} {
