@@ -82,7 +82,7 @@ func TestRollupQuery_question(t *testing.T) {
 		"no time":   {query: rollupQuery{last: "often"}, err: `"often" is not a time`},
 		"no step":   {query: rollupQuery{last: "1d", step: "1.5s"}, err: "--step"},
 		"wrong order": {query: rollupQuery{from: now, to: now.Add(-time.Hour)},
-			err: "--from 2026-11-29 10:17:30 is not before --to 2026-11-28 10:17:30"},
+			err: "--from 2026-11-29 10:17:30 is not before --to 2026-11-29 09:17:30"},
 		"fewer than none": {query: rollupQuery{last: "1d", top: -1}, err: "--top -1"},
 	} {
 		q, err := c.query.question(&s, now)
