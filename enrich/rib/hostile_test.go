@@ -72,7 +72,7 @@ func TestTablesAreCounted(t *testing.T) {
 	}
 }
 
-// A router that comes with a table of a VPN and goes again, as a peer that a router reports by BMP may do as often as it
+// A router that comes with a table of a VPN and goes again, as a peer that is reported by BMP may do as often as it
 // likes, leaves the memory that is counted as it was.
 func TestTablesOfRemovedRoutersAreCountedOnce(t *testing.T) {
 	r := newRIB(t, Options{})

@@ -236,13 +236,13 @@ func TestUsers_guesses(t *testing.T) {
 			if from.Is6() {
 				from = from.Next()
 			}
-			go func() {
+			go func(from netip.Addr) {
 				_, known, err := users.knows("ben", "guess", from)
 				if known {
 					err = errors.New("a wrong password is right")
 				}
 				ended <- err
-			}()
+			}(from)
 		}
 	}
 	for range (each - waitingOfOne) * len(attackers) {
