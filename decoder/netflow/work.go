@@ -60,8 +60,9 @@ const (
 	heldEffort       = 4
 	// usualRecords have their time in any datagram, also where fewer records are taken.
 	usualRecords = 128
-	// wholeRecord is the length of a record in a jumbo frame that has so many.
-	wholeRecord = jumboFrame / usualRecords
+	// wholeRecord is the length of a record from which on it takes longer the longer it is. A jumbo frame has so many of
+	// 72 bytes.
+	wholeRecord = 64
 	// few is how many of everything else are taken behind any number of records.
 	few = 16
 )
@@ -74,7 +75,7 @@ func (w *work) effort() int {
 
 // mostWide is how many records a datagram larger than a jumbo frame may give before the end of a set that has n records
 // of a length; most is without regard to that. Long records take longer: such a datagram, which no network carries
-// whole, gives no more than what a jumbo frame can hold.
+// whole, gives no more than what seven eighths of a jumbo frame can hold.
 func (w *work) mostWide(most, length, n int) int {
 	if w.size <= jumboFrame || length <= wholeRecord || most <= w.records || most == math.MaxInt {
 		return most
