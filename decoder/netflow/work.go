@@ -60,8 +60,7 @@ const (
 	heldEffort       = 4
 	// usualRecords have their time in any datagram, also where fewer records are taken.
 	usualRecords = 128
-	// wholeRecord is the length of a record from which on it takes longer the longer it is. A jumbo frame has so many of
-	// 72 bytes.
+	// wholeRecord is the length of a record from which on it takes longer the longer it is.
 	wholeRecord = 64
 	// few is how many of everything else are taken behind any number of records.
 	few = 16
