@@ -182,6 +182,31 @@ func TestSilentConnectionsMakePlace(t *testing.T) {
 	waitFor(t, "the end", func() bool { return ends(l, Idle) == 1 && ends(l, TooMany) == 1 })
 }
 
+// Connections that bring no message make place, also for others of their source; one that has brought one stays.
+func TestConnectionsWithoutAMessageMakePlace(t *testing.T) {
+	for name, o := range map[string]Options{
+		"of all":      {MaxConnections: 2, times: times{first: time.Nanosecond}},
+		"of a source": {MaxOfSource: 2, times: times{first: time.Nanosecond}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := open(t, o)
+			g := receive(t, l)
+			spoke := dial(t, l)
+			write(t, spoke, message(1, 64))
+			waitFor(t, "a message", func() bool { return g.count() == 1 })
+			mute := dial(t, l)
+			write(t, mute, message(1, 64)[:7])
+			waitFor(t, "both", func() bool { return openConnections(l) == 2 })
+			write(t, dial(t, l), message(1, 64))
+			waitFor(t, "a message of the new one", func() bool { return g.count() == 2 })
+			isClosed(t, mute)
+			isClosed(t, dial(t, l))
+			write(t, spoke, message(1, 64))
+			waitFor(t, "a message of the first one", func() bool { return g.count() == 3 })
+		})
+	}
+}
+
 func TestSourcesOfIPv6AreNetworks(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.7":        "192.0.2.7/32",

@@ -36,6 +36,9 @@ type connection struct {
 	free      chan []byte // unused buffers; a nil one must be allocated
 	// when bytes were last received, Unix nanoseconds; math.MaxInt64 while it waits for the worker
 	heard atomic.Int64
+	// opened is when it was accepted, Unix nanoseconds, and spoke whether it has brought a message since.
+	opened int64
+	spoke  atomic.Bool
 
 	mu     sync.Mutex
 	closed Reason // why it was closed from outside; "": it was not
@@ -174,6 +177,7 @@ func (c *connection) fill(from net.Conn, into []byte, wait time.Duration) (int, 
 // pass passes a part to the worker, and waits if the worker is behind.
 func (c *connection) pass(p part) {
 	c.heard.Store(math.MaxInt64)
+	c.spoke.Store(true)
 	c.listener.parts <- p
 }
 

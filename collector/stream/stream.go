@@ -51,6 +51,7 @@ type times struct {
 	handshake time.Duration // for a TLS handshake
 	message   time.Duration // for the rest of an incomplete message
 	idle      time.Duration // of silence after which a connection may be closed for a new one
+	first     time.Duration // without a first message, after which it may be closed for a new one
 	// for which a connection that ended badly still counts; this limits how often a source can try
 	hold   time.Duration
 	shrink time.Duration // of silence after which buffers become small again
@@ -62,6 +63,7 @@ func (o Options) withDefaults() Options {
 	o.times.handshake = cmp.Or(o.times.handshake, 10*time.Second)
 	o.times.message = cmp.Or(o.times.message, 30*time.Second)
 	o.times.idle = cmp.Or(o.times.idle, 10*time.Minute)
+	o.times.first = cmp.Or(o.times.first, 15*time.Second)
 	o.times.hold = cmp.Or(o.times.hold, time.Second)
 	o.times.shrink = cmp.Or(o.times.shrink, 10*time.Second)
 	if o.Log == nil {
@@ -245,9 +247,10 @@ func (l *Listener) admit(raw *net.TCPConn, transport Transport) {
 		listener: l, transport: transport, wire: &wire{TCPConn: raw},
 		source: netip.AddrPortFrom(remote.Addr().Unmap().WithZone(""), remote.Port()),
 		free:   make(chan []byte, buffers),
+		opened: time.Now().UnixNano(),
 	}
 	c.free <- nil // the second buffer, allocated when it is needed
-	c.heard.Store(time.Now().UnixNano())
+	c.heard.Store(c.opened)
 	if reason := l.register(c); reason != "" {
 		l.ended(c, reason, nil) // before its peer can know
 		_ = raw.Close()
@@ -292,22 +295,35 @@ func networkOf(a netip.Addr) netip.Prefix {
 	return network
 }
 
-// evict closes the connection that was silent longest, of those for which may returns true. It reports whether there
-// was one.
+// evict closes a connection, of those for which may returns true: the oldest that should have brought its first message
+// by now, or else the one that was silent longest. An exporter sends its templates as soon as it is connected, so
+// whoever only connects keeps nobody out. It reports whether there was one.
 func (l *Listener) evict(may func(*connection) bool) bool {
-	var silent *connection
-	oldest := time.Now().Add(-l.o.times.idle).UnixNano()
-	for c := range l.open {
-		if at := c.heard.Load(); at <= oldest && may(c) {
-			silent, oldest = c, at
-		}
+	now := time.Now()
+	victim := l.oldest(now.Add(-l.o.times.first), func(c *connection) (int64, bool) {
+		return c.opened, !c.spoke.Load() && may(c)
+	})
+	if victim == nil {
+		victim = l.oldest(now.Add(-l.o.times.idle), func(c *connection) (int64, bool) { return c.heard.Load(), may(c) })
 	}
-	if silent == nil {
+	if victim == nil {
 		return false
 	}
-	silent.shut(Idle)
-	l.forget(silent)
+	victim.shut(Idle)
+	l.forget(victim)
 	return true
+}
+
+// oldest returns the connection with the earliest time of those that may go, nil if no time is before a limit. l.mu must
+// be held.
+func (l *Listener) oldest(limit time.Time, of func(*connection) (at int64, may bool)) (c *connection) {
+	earliest := limit.UnixNano()
+	for o := range l.open {
+		if at, may := of(o); may && at <= earliest {
+			c, earliest = o, at
+		}
+	}
+	return c
 }
 
 // forget removes a connection from the open ones. l.mu must be held.
