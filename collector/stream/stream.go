@@ -314,8 +314,8 @@ func (l *Listener) evict(may func(*connection) bool) bool {
 	return true
 }
 
-// oldest returns the connection with the earliest time of those that may go, nil if no time is before a limit. l.mu must
-// be held.
+// oldest returns the connection with the earliest time of those that may go, nil if no time is before a limit. l.mu
+// must be held.
 func (l *Listener) oldest(limit time.Time, of func(*connection) (at int64, may bool)) (c *connection) {
 	earliest := limit.UnixNano()
 	for o := range l.open {
