@@ -49,8 +49,10 @@ func TestServe_restartInAFlood(t *testing.T) {
 	second.stop(t)
 	stored := testkit.Ask(t, cfg, "SELECT uniqExact(bit_count) FROM data_flow WHERE in_if_index = "+
 		strconv.Itoa(floodedInterface)+" AND out_if_index = "+strconv.Itoa(floodedInterface))
-	if want := strconv.Itoa(f.flows); stored != want {
-		t.Errorf("%s flows of the router are stored, want %s", stored, want)
+	// The time that a datagram takes decides who sends too much. On a host that is busy with other work, that is wrong
+	// for some datagrams.
+	if n, _ := strconv.Atoi(stored); n < f.flows*95/100 || n > f.flows {
+		t.Errorf("%s flows of the router are stored, want %d, or some less on a busy host", stored, f.flows)
 	}
 }
 
