@@ -228,6 +228,33 @@ func TestMemory_templatesAreTakenFromTheLargest(t *testing.T) {
 	c.used()
 }
 
+// A source whose templates are all in use is not searched for unused ones with each template that it may not have: a
+// datagram of 100 new ones took milliseconds.
+func TestMemory_fullOfUsedTemplates(t *testing.T) {
+	c := newCrowd(t, Options{TemplateBytes: 1 << 20}, 256).from(1)
+	src := func() *source { return c.d.sources[flow.AddrFrom(c.source.Addr())] }
+	for i := 0; i < 20_000 && (i == 0 || src().refusals == 0); i++ {
+		c.send(ipfix(header{exportS: exportS, domain: uint32(i / 100)},
+			set(setTemplateIPFIX, templateOf(uint16(300+i%100), v4Flow()...)), dataSet(uint16(300+i%100), 1)))
+	}
+	before := src().refusals
+	if before < 500 {
+		t.Fatalf("unused templates are looked for again after %d refusals", before)
+	}
+	var fresh []byte
+	for id := range 100 {
+		fresh = append(fresh, templateOf(uint16(1000+id), v4Flow()...)...)
+	}
+	c.send(ipfix(header{exportS: exportS}, set(setTemplateIPFIX, fresh)))
+	if n := before - src().refusals; n != 100 {
+		t.Errorf("%d of 100 templates were refused without a search", n)
+	}
+	if n := c.from(2).good(true); n != 2 {
+		t.Errorf("%d records of a router that came later", n)
+	}
+	c.used()
+}
+
 // Streams that were evicted are read by others for a while, such as the page. That keeps no session in memory.
 func TestEvictedStreamsKeepNoSession(t *testing.T) {
 	c := newCrowd(t, Options{}, 64)

@@ -77,12 +77,23 @@ func (src *source) age() {
 	src.has.each(func(h *budget.Holder[*source]) { h.Standing, h.Seen = standing, seen })
 }
 
-// fits reports whether a source may have n more bytes of templates. Its own unused ones are evicted for this.
+// fits reports whether a source may have n more bytes of templates. Its own unused ones are evicted for this. Where
+// hardly any are unused, looking for them takes as long as there are templates: that is done again only after as many
+// refusals, so that it costs each new template little.
 func (d *Decoder) fits(src *source, n int) bool {
 	if d.memory.templates.Fits(&src.has.templates, n) {
 		return true
 	}
+	if src.refusals > 0 {
+		src.refusals--
+		return false
+	}
+	const few = 8 // of so many
+	before := src.has.templates.Used()
 	src.evictTemplates(d, func(t *template) bool { return !t.used })
+	if before-src.has.templates.Used() < before/few {
+		src.refusals = before / templateBytes
+	}
 	return d.memory.templates.Fits(&src.has.templates, n)
 }
 

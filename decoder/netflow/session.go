@@ -20,6 +20,7 @@ type source struct {
 	exporter   flow.Addr // IE 130/131 of an option record
 	initMs     int64     // IE 160 of an option record
 	has        holdings
+	refusals   int         // of new templates, until unused ones are looked for again
 	changed    bool        // since the latest save
 	doubts     []doubt     // changes that must be repeated before they take effect
 	renamed    bool        // the names changed since the latest save
